@@ -1,0 +1,1 @@
+"""Icons, fonts, translations and other files that travel with Backstep."""

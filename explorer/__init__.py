@@ -1,0 +1,1 @@
+"""Backstep, the application: a model without a screen, and a view on it."""

@@ -1,0 +1,1 @@
+"""The app without a screen: session, playback, layout, frame, files. Imports no Qt."""

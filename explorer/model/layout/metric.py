@@ -1,0 +1,760 @@
+"""The metric stage: coordinates of everything for one folding state; a pure function, milliseconds.
+
+Heights are solved per template, so that all instances agree; widths per template and folding pattern. An
+edge is the concatenation of the pieces that its scopes' templates routed, moved to where each scope stands.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from explorer.model.layout.rows import Attraction, Equality, Separation, solve
+from explorer.model.layout.topology import End, Path, Template, Topology, star
+from explorer.model.layout.tracks import Net, assign_tracks
+
+BOX = (76.0, 54.0)
+CHIP = (64.0, 54.0)
+FOLDED = (104.0, 54.0)
+GAP_X, GAP_Y, DUMMY_GAP, PAD, HEAD, TRACK = 26.0, 14.0, 10.0, 12.0, 22.0, 7.0
+LEAST_WIDTH = 118.0  # of an open scope: its title has to fit
+ENTRY = 11.0  # distance of two edges that enter one box
+
+Polyline = np.ndarray  # (n, 2)
+State = Any  # folding pattern of a scope instance: None when folded, else the children's patterns
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle with its centre at (x, y): a node, an alias of a shared leaf, or a folded scope."""
+
+    kind: str  # node, alias, scope
+    node: int  # for a folded scope: the node whose value it shows
+    consumer: int | None  # for an alias: the use it stands next to
+    scope: str  # path of the scope that it lies in, or of the folded scope itself
+    x: float
+    y: float
+    w: float
+    h: float
+
+
+@dataclass(frozen=True)
+class Area:
+    """An open scope."""
+
+    scope: str
+    title: str
+    depth: int
+    time: int | None
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A drawn line and the graph edges (consumer, slot) that it stands for."""
+
+    source: int  # box
+    target: int  # box
+    points: Polyline
+    members: tuple[tuple[int, int], ...]
+    state_line: bool
+
+
+@dataclass(frozen=True)
+class Column:
+    """One time step of a sequence."""
+
+    scope: str
+    time: int
+    x0: float
+    x1: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything is, in scene coordinates (pixels at zoom 1, y downwards)."""
+
+    topology: Topology
+    folded: frozenset[str]
+    boxes: tuple[Box, ...]
+    areas: tuple[Area, ...]
+    edges: tuple[Edge, ...]
+    columns: tuple[Column, ...]
+    bounds: tuple[float, float, float, float]
+    box_of_node: dict[int, int]  # node -> the box in which it is seen (of a shared leaf: the true one)
+    boxes_of_node: dict[int, tuple[int, ...]]  # with aliases
+    members: dict[int, tuple[int, ...]]  # folded box -> all nodes inside
+    rects: np.ndarray = field(repr=False, default_factory=lambda: np.empty((0, 4)))  # x0, y0, x1, y1 of boxes
+
+    def box_at(self, x: float, y: float) -> int | None:
+        """Index of the box at a point."""
+        r = self.rects
+        hits = np.flatnonzero((r[:, 0] <= x) & (x <= r[:, 2]) & (r[:, 1] <= y) & (y <= r[:, 3]))
+        return int(hits[0]) if len(hits) else None
+
+    def area_header_at(self, x: float, y: float) -> str | None:
+        """Path of the innermost open scope whose title bar is at a point."""
+        found = None
+        for area in self.areas:
+            if area.x0 <= x <= area.x1 and area.y0 <= y <= area.y0 + HEAD:
+                found = area.scope
+        return found
+
+    def edge_at(self, x: float, y: float, reach: float) -> int | None:
+        """Index of the edge nearest to a point, not further than `reach`."""
+        best, nearest = None, reach
+        point = np.array([x, y])
+        for k, edge in enumerate(self.edges):
+            a, b = edge.points[:-1], edge.points[1:]
+            d = b - a
+            length = np.maximum((d * d).sum(axis=1), 1e-12)
+            along = np.clip(((point - a) * d).sum(axis=1) / length, 0.0, 1.0)
+            distance = float(np.min(np.hypot(*(a + along[:, None] * d - point).T), initial=np.inf))
+            if distance < nearest:
+                best, nearest = k, distance
+        return best
+
+
+def lay_out(topology: Topology, folded: frozenset[str] = frozenset()) -> Layout:
+    """Coordinates for one set of folded scopes (paths; those that do not exist are ignored)."""
+    return _Metric(topology, frozenset(folded)).layout()
+
+
+@dataclass
+class _Rows:
+    """Heights in a template, from the top of its rectangle."""
+
+    height: float
+    y: np.ndarray  # centre of each vertex and dummy
+    half: np.ndarray  # half height of each vertex
+    ports_in: dict[Any, float]
+    ports_out: dict[Any, float]
+
+
+@dataclass
+class _Columns:
+    """Widths and routes in a template, from the left of its rectangle."""
+
+    width: float
+    centre: dict[str, float]  # child -> x
+    widths: dict[str, float]
+    routes: dict[tuple[End, End], Polyline]
+
+
+class _Metric:
+    def __init__(self, topology: Topology, folded: frozenset[str]) -> None:
+        self.t = topology
+        self.folded = folded
+        self.rows: dict[Path, _Rows] = {}
+        self.columns: dict[tuple[Path, State], _Columns] = {}
+        self.states: dict[Path, State] = {}
+        self.open: set[Path] = set()
+        for scope in sorted((p for p in (*topology.scopes.values(), ())), key=len):
+            if (not scope or scope[:-1] in self.open) and "/".join(scope) not in folded:
+                self.open.add(scope)
+        self.open_keys = {star(scope) for scope in self.open}
+
+    # Heights
+
+    def rows_of(self, key: Path) -> _Rows:
+        if key not in self.rows:
+            template = self.t.templates[key]
+            if key not in self.open_keys:
+                self.rows[key] = self._folded_rows(template)
+            elif template.kind == "seq":
+                self.rows[key] = self._sequence_rows(template)
+            elif template.kind == "panel":
+                self.rows[key] = self._panel_rows(template)
+            else:
+                self.rows[key] = self._dag_rows(template)
+        return self.rows[key]
+
+    def _folded_rows(self, t: Template) -> _Rows:
+        """Ports spread over the side; a recurring value leaves at the height at which it came."""
+        height = max(FOLDED[1], 9.0 * (max(len(t.in_ports), len(t.out_ports)) + 1))
+
+        def spread(ports: dict[Any, None], kind: str) -> dict[Any, float]:
+            layer = t.layers[0 if kind == "in" else -1] if t.layers else []
+            place = {t.vertices[i]: k for k, i in enumerate(layer) if i < len(t.vertices)}
+            ordered = sorted(ports, key=lambda p: place.get((kind, p), 0))
+            return {p: height * (k + 1) / (len(ports) + 1) for k, p in enumerate(ordered)}
+
+        ports_in, ports_out = spread(t.in_ports, "in"), spread(t.out_ports, "out")
+        for i, o in sorted(t.pairs, key=repr):
+            if i in ports_in and o in ports_out:
+                ports_out[o] = ports_in[i]
+        return _Rows(height, np.empty(0), np.empty(0), ports_in, ports_out)
+
+    def child_size(self, t: Template, local: str) -> tuple[float, float]:
+        """Width when folded, and height, of a child."""
+        if t.children[local]:
+            key = (*t.key, *star((local,)))
+            return FOLDED[0], self.rows_of(key).height
+        item = next(i for s in t.instances if (i := self.t.item_at.get((*s, local))) is not None)
+        return CHIP if self.t.graph.ops[self.t.items[item].node] is None else BOX
+
+    def _port_offset(self, t: Template, edge: tuple[End, End], source: bool) -> float:
+        """Where an edge leaves or enters a box, from the box's centre."""
+        vertex, port = edge[0 if source else 1]
+        if vertex[0] != "node":
+            return 0.0
+        if t.children[vertex[1]]:
+            rows = self.rows_of((*t.key, *star((vertex[1],))))
+            ports = rows.ports_out if source else rows.ports_in
+            return ports[port] - rows.height / 2
+        if source:
+            return 0.0
+        k, count, on_spine = t.entries.get(edge, (0, 1, False))
+        if on_spine or count == 1:
+            return 0.0
+        spine_at = next(
+            (t.entries[e][0] for e in t.entries if e[1] == edge[1] and t.entries[e][2]), (count - 1) / 2
+        )
+        room = self.child_size(t, vertex[1])[1] / 2 - 6
+        step = min(ENTRY, room / max(spine_at, count - 1 - spine_at, 1))
+        return (k - spine_at) * step
+
+    def _dag_rows(self, t: Template) -> _Rows:
+        n, total = len(t.vertices), len(t.rank)
+        half = np.zeros(total)
+        folded_half = np.zeros(total)
+        for i, (kind, local) in enumerate(t.vertices):
+            if kind == "node":
+                half[i] = self.child_size(t, local)[1] / 2
+                folded_half[i] = min(half[i], FOLDED[1] / 2) if t.children[local] else half[i]
+
+        def gap(a: int, b: int) -> float:
+            boxes = (a < n and t.vertices[a][0] == "node") + (b < n and t.vertices[b][0] == "node")
+            return (DUMMY_GAP, DUMMY_GAP, GAP_Y)[boxes]
+
+        neighbours = [(a, b) for layer in t.layers for a, b in zip(layer, layer[1:], strict=False)]
+        attractions, spine, pairs = self._wishes(t)
+        plain = [(a, b, folded_half[a] + folded_half[b] + gap(a, b)) for a, b in neighbours]
+        # rows as they are when everything inside is folded: what is open later keeps their order
+        flat = [(p, q, 0.0, w) for p, q, _, w in attractions]
+        level = [(p, q, 0.0) for p, q, _ in spine]
+        canonical = solve(total, plain, flat, level, [pairs])
+        separations: list[Separation] = [(a, b, half[a] + half[b] + gap(a, b)) for a, b in neighbours]
+        nodes = [i for layer in t.layers for i in layer if i < n and t.vertices[i][0] == "node"]
+        order = sorted(nodes, key=lambda i: (canonical[i], i))
+        rows: list[list[int]] = []
+        for i in order:
+            if rows and abs(canonical[rows[-1][0]] - canonical[i]) < 1.5:
+                rows[-1].append(i)
+            else:
+                rows.append([i])
+        same_row: list[Equality] = []
+        for row in rows:
+            boxes = [i for i in row if not t.children[t.vertices[i][1]]]
+            same_row += [(a, b, 0.0) for a, b in zip(boxes, boxes[1:], strict=False)]
+        opened = bool(np.any(half != folded_half))
+        if opened:
+            separations += [(i, j, 0.0) for a, b in zip(rows, rows[1:], strict=False) for i in a for j in b]
+        y = solve(total, separations, attractions, spine, [pairs, same_row] if opened else [pairs])
+        self._place_loose(t, y, half)
+        real = [i for layer in t.layers for i in layer] + t.loose
+        top = min((y[i] - half[i] for i in real), default=0.0) - PAD - (HEAD if t.key else 0)
+        y = y - top
+        height = max((y[i] + half[i] for i in real), default=HEAD) + PAD
+        ports_in = {p: float(y[t.index["in", p]]) for p in t.in_ports}
+        ports_out = {p: float(y[t.index["out", p]]) for p in t.out_ports}
+        return _Rows(float(height), y, half, ports_in, ports_out)
+
+    def _place_loose(self, t: Template, y: np.ndarray, half: np.ndarray) -> None:
+        """Boxes without edges go above or below the first rank, where the picture grows less."""
+        everything = [i for layer in t.layers for i in layer]
+        for i in t.loose:
+            first = [j for j in (*t.layers[0], *t.loose[: t.loose.index(i)])]
+            low = min((y[j] - half[j] for j in first), default=0.0) - GAP_Y - half[i]
+            high = max((y[j] + half[j] for j in first), default=0.0) + GAP_Y + half[i]
+            top = min(y[j] - half[j] for j in everything)
+            bottom = max(y[j] + half[j] for j in everything)
+            y[i] = low if top - (low - half[i]) < high + half[i] - bottom else high
+            everything.append(i)
+
+    def _wishes(self, t: Template) -> tuple[list[Attraction], list[Equality], list[Equality]]:
+        """What wants to be straight, what has to be (spines), and which ports want the same height."""
+        n = len(t.vertices)
+        spine_steps = {(a, b) for s in t.spines for a, b in zip(s, s[1:], strict=False)}
+        attractions: list[Attraction] = []
+        spine: list[Equality] = []
+        for edge, chain in t.chains.items():
+            on_spine = (edge[0][0], edge[1][0]) in spine_steps
+            for p, q in zip(chain, chain[1:], strict=False):
+                offset = self._port_offset(t, edge, True) if p == chain[0] else 0.0
+                offset -= self._port_offset(t, edge, False) if q == chain[-1] else 0.0
+                if on_spine:
+                    spine.append((p, q, offset))
+                else:
+                    weight = (6.0, 2.0, 1.0)[(p < n) + (q < n)]
+                    if self._feeds_spine(t, edge):
+                        weight *= 20.0
+                    elif self._is_leaf(t, edge[0][0]):
+                        weight *= 0.3  # a leaf makes room for the line that passes it
+                    attractions.append((p, q, offset, weight))
+        pairs = [
+            (t.index["in", i], t.index["out", o], 0.0)
+            for i, o in sorted(t.pairs, key=repr)
+            if ("in", i) in t.index and ("out", o) in t.index
+        ]
+        return attractions, spine, pairs
+
+    def _is_leaf(self, t: Template, vertex: tuple[str, Any]) -> bool:
+        return vertex[0] == "node" and not t.children[vertex[1]] and not self.t.op_name(t, vertex[1])
+
+    def _feeds_spine(self, t: Template, edge: tuple[End, End]) -> bool:
+        """Whether an edge enters a sequence where its state line begins."""
+        vertex, port = edge[1]
+        if vertex[0] != "node" or not t.children[vertex[1]]:
+            return False
+        key = (*t.key, vertex[1])
+        sequence = self.t.templates.get(star(key))
+        if sequence is None or sequence.kind != "seq":
+            return False
+        for a, b in sequence.edges:
+            if a[0] == ("in", port) and b[0][0] == "node":
+                step = self.t.templates[(*sequence.key, "t=*")]
+                if any(s[0] == ("in", b[1]) for s in step.spines):
+                    return True
+        return False
+
+    # Panels: the true leaves of shared parameters, in columns by letter and rows by index
+
+    def _panel_cells(self, t: Template) -> dict[str, tuple[int, int]]:
+        names = list(t.children)
+        letters = list(dict.fromkeys(n.lstrip(":").partition("_")[0] for n in names))
+        indices = list(dict.fromkeys(n.partition("_")[2] for n in names))
+        if len(names) > 6 and len(letters) * len(indices) <= 1.5 * len(names):
+            return {
+                n: (letters.index(n.lstrip(":").partition("_")[0]), indices.index(n.partition("_")[2]))
+                for n in names
+            }
+        per_column = 5
+        return {n: (k // per_column, k % per_column) for k, n in enumerate(names)}
+
+    def _panel_rows(self, t: Template) -> _Rows:
+        cells = self._panel_cells(t)
+        count = 1 + max((row for _, row in cells.values()), default=0)
+        height = HEAD + PAD + count * (CHIP[1] + GAP_Y) - GAP_Y + PAD
+        y = np.array([HEAD + PAD + CHIP[1] / 2 + cells[c][1] * (CHIP[1] + GAP_Y) for c in t.children])
+        return _Rows(height, y, np.full(len(y), CHIP[1] / 2), {}, {})
+
+    def _panel_columns(self, t: Template) -> _Columns:
+        cells = self._panel_cells(t)
+        count = 1 + max((column for column, _ in cells.values()), default=0)
+        pitch = CHIP[0] + 10
+        content = count * pitch - 10
+        left = max(PAD, (LEAST_WIDTH - content) / 2)
+        centre = {c: left + CHIP[0] / 2 + cells[c][0] * pitch for c in t.children}
+        return _Columns(2 * left + content, centre, dict.fromkeys(t.children, CHIP[0]), {})
+
+    # Sequences
+
+    def _sequence_rows(self, t: Template) -> _Rows:
+        step = self.rows_of((*t.key, "t=*"))
+        channels = _Channels(t)
+        top = HEAD + PAD + TRACK * channels.above
+        bottom = top + step.height
+
+        def track(net: Any, above: bool) -> float:
+            k = channels.track[net]
+            return HEAD + PAD + TRACK * (k - 0.5) if above else bottom + TRACK * (k + 1)
+
+        self.tracks = getattr(self, "tracks", {})
+        self.tracks[t.key] = {net: track(net, channels.is_above[net]) for net in channels.track}
+        ports_in = {
+            p: top + step.ports_in[channels.straight_in[p]]
+            if p in channels.straight_in
+            else self.tracks[t.key]["in", p]
+            for p in t.in_ports
+        }
+        ports_out = {}
+        for p in t.out_ports:
+            source = channels.source_of[p]
+            ports_out[p] = (
+                top + step.ports_out[source[1]] if p in channels.straight_out else self.tracks[t.key][source]
+            )
+        height = bottom + TRACK * (channels.below + 1 if channels.below else 0) + PAD
+        return _Rows(height, np.array([top]), np.array([step.height / 2]), ports_in, ports_out)
+
+    def _sequence_columns(self, t: Template, state: State) -> _Columns:
+        channels = _Channels(t)
+        rows = self.rows_of(t.key)
+        step = self.rows_of((*t.key, "t=*"))
+        top = float(rows.y[0])
+        names = list(t.children)
+        place = {name: k for k, name in enumerate(names)}
+        child_states = dict(state)
+        widths = {
+            name: self.columns_of((*t.key, "t=*"), child_states[name]).width
+            if child_states[name] is not None
+            else FOLDED[0]
+            for name in names
+        }
+        turns = self._turns(t, channels, place, step)
+        slots = max((len(nets) for nets in turns.values()), default=0)
+        gap = max(GAP_X + 8, 16 + TRACK * (slots + 1))
+        left = PAD + (16 + TRACK * (len(turns[-1]) + 1) if turns.get(-1) else 0)
+        starts = {}
+        x = left
+        for name in names:
+            starts[name] = x
+            x += widths[name] + gap
+        width = x - gap + (gap if turns.get(len(names) - 1) else 0) + PAD
+
+        def turn_x(g: int, net: Any) -> float:
+            begin = PAD if g < 0 else starts[names[g]] + widths[names[g]]
+            return begin + 10 + TRACK * (turns[g].index(net) + 0.5)
+
+        routes = {}
+        for edge in t.edges:
+            (a, port_a), (b, port_b) = edge
+            net = a if a[0] == "in" else (a[1], port_a)
+            start = (
+                (0.0, rows.ports_in[a[1]])
+                if a[0] == "in"
+                else (starts[a[1]] + widths[a[1]], top + step.ports_out[port_a])
+            )
+            stop = (
+                (width, rows.ports_out[b[1]]) if b[0] == "out" else (starts[b[1]], top + step.ports_in[port_b])
+            )
+            points = [start]
+            g_out = -1 if a[0] == "in" else place[a[1]]
+            g_in = len(names) - 1 if b[0] == "out" else place[b[1]] - 1
+            if g_out == g_in:
+                if abs(start[1] - stop[1]) > 0.05:
+                    xt = turn_x(g_out, net)
+                    points += [(xt, start[1]), (xt, stop[1])]
+            else:
+                y = self.tracks[t.key][net]
+                if a[0] != "in" or abs(start[1] - y) > 0.05:
+                    points += [(turn_x(g_out, net), start[1]), (turn_x(g_out, net), y)]
+                if b[0] != "out" or abs(stop[1] - y) > 0.05:
+                    points += [(turn_x(g_in, net), y), (turn_x(g_in, net), stop[1])]
+            routes[edge] = np.array([*points, stop])
+        centre = {name: starts[name] + widths[name] / 2 for name in names}
+        return _Columns(width, centre, widths, routes)
+
+    def _turns(
+        self, t: Template, channels: _Channels, place: dict[str, int], step: _Rows
+    ) -> dict[int, list[Any]]:
+        """Which nets run vertically in which gap; gap g is right of column g, −1 is left of the first."""
+        turns: dict[int, dict[Any, None]] = defaultdict(dict)
+        top = float(self.rows_of(t.key).y[0])
+        for (a, port_a), (b, port_b) in t.edges:
+            net = a if a[0] == "in" else (a[1], port_a)
+            g_out = -1 if a[0] == "in" else place[a[1]]
+            g_in = len(place) - 1 if b[0] == "out" else place[b[1]] - 1
+            if g_out == g_in:
+                y0 = self.rows_of(t.key).ports_in[a[1]] if a[0] == "in" else top + step.ports_out[port_a]
+                y1 = self.rows_of(t.key).ports_out[b[1]] if b[0] == "out" else top + step.ports_in[port_b]
+                if abs(y0 - y1) > 0.05:
+                    turns[g_out].setdefault(net)
+                continue
+            if a[0] != "in" or a[1] in channels.straight_in:
+                turns[g_out].setdefault(net)
+            if b[0] != "out":
+                turns[g_in].setdefault(net)
+        return {g: list(nets) for g, nets in turns.items()}
+
+    # Widths and routes of a dag
+
+    def columns_of(self, key: Path, state: State) -> _Columns:
+        known = self.columns.get((key, state))
+        if known is None:
+            template = self.t.templates[key]
+            if template.kind == "seq":
+                known = self._sequence_columns(template, state)
+            elif template.kind == "panel":
+                known = self._panel_columns(template)
+            else:
+                known = self._dag_columns(template, state)
+            self.columns[key, state] = known
+        return known
+
+    def _dag_columns(self, t: Template, state: State) -> _Columns:
+        rows = self.rows_of(t.key)
+        child_states = dict(state)
+        widths: dict[str, float] = {}
+        plain: dict[str, float] = {}
+        for local, is_scope in t.children.items():
+            plain[local] = self.child_size(t, local)[0]
+            inner = child_states.get(local)
+            widths[local] = (
+                self.columns_of((*t.key, *star((local,))), inner).width
+                if is_scope and inner is not None
+                else plain[local]
+            )
+        n = len(t.vertices)
+
+        def widest(sizes: dict[str, float], layer: list[int]) -> float:
+            locals_ = [t.vertices[i][1] for i in layer if i < n and t.vertices[i][0] == "node"]
+            return max((sizes[c] for c in locals_), default=0.0)
+
+        layers = [[*layer, *(t.loose if r == 0 else [])] for r, layer in enumerate(t.layers)]
+        rank_width = [widest(widths, layer) for layer in layers]
+        rank_plain = [widest(plain, layer) for layer in layers]
+        tracks, counts = self._gap_tracks(t, rows)
+        lefts = [0.0 if t.in_ports else PAD]
+        for r in range(len(t.layers) - 1):
+            gap = max(GAP_X, 16 + TRACK * (counts[r] + 1)) if counts[r] else GAP_X
+            edge_of_scope = (r == 0 and t.in_ports) or (r == len(t.layers) - 2 and t.out_ports)
+            if edge_of_scope and not counts[r]:
+                gap = PAD + 4
+            lefts.append(lefts[-1] + rank_width[r] + gap)
+        width = (lefts[-1] + rank_width[-1] if t.layers else 0.0) + (0.0 if t.out_ports else PAD)
+        spare = (LEAST_WIDTH - width) / 2 if t.key else 0.0
+        if spare > 0:  # ports stay on the border, what is between moves to the middle
+            first, last = bool(t.in_ports), len(lefts) - bool(t.out_ports)
+            lefts = [x + spare if k >= first else x for k, x in enumerate(lefts)]
+            lefts = [x + spare if k >= last else x for k, x in enumerate(lefts)]
+            width = LEAST_WIDTH
+        centre = {}
+        for i, (kind, local) in enumerate(t.vertices):
+            if kind == "node":
+                r = t.rank[i]  # a box stays where it was when a neighbour of its rank opens
+                centre[local] = lefts[r] + max(min(rank_plain[r], rank_width[r]), widths[local]) / 2
+        routes = {
+            edge: self._route(t, rows, edge, chain, lefts, rank_width, centre, widths, tracks, counts)
+            for edge, chain in t.chains.items()
+        }
+        return _Columns(width, centre, widths, routes)
+
+    def _heights(
+        self, t: Template, rows: _Rows, edge: tuple[End, End], chain: list[int]
+    ) -> Iterator[tuple[int, int, float, float]]:
+        """For each hop of a chain: its two elements and the heights at which the edge leaves and arrives."""
+        for k, (p, q) in enumerate(zip(chain, chain[1:], strict=False)):
+            y_p = rows.y[p] + (self._port_offset(t, edge, True) if k == 0 else 0.0)
+            y_q = rows.y[q] + (self._port_offset(t, edge, False) if k == len(chain) - 2 else 0.0)
+            yield p, q, float(y_p), float(y_q)
+
+    def _gap_tracks(self, t: Template, rows: _Rows) -> tuple[list[dict[Any, int]], list[int]]:
+        gaps: list[dict[Any, set[float]]] = [defaultdict(set) for _ in t.layers]
+        for edge, chain in t.chains.items():
+            for p, _q, y_p, y_q in self._heights(t, rows, edge, chain):
+                gaps[t.rank[p]][p, round(y_p, 2)].add(round(y_q, 2))
+        tracks, counts = [], []
+        for gap in gaps:
+            assigned, count = assign_tracks([Net(k, k[1], frozenset(ys)) for k, ys in gap.items()])
+            tracks.append(assigned)
+            counts.append(count)
+        return tracks, counts
+
+    def _route(
+        self,
+        t: Template,
+        rows: _Rows,
+        edge: tuple[End, End],
+        chain: list[int],
+        lefts: list[float],
+        rank_width: list[float],
+        centre: dict[str, float],
+        widths: dict[str, float],
+        tracks: list[dict[Any, int]],
+        counts: list[int],
+    ) -> Polyline:
+        def side(vertex: tuple[str, Any], right: bool, rank: int) -> float:
+            if vertex[0] != "node":
+                return lefts[rank] + rank_width[rank]
+            return centre[vertex[1]] + (widths[vertex[1]] / 2 if right else -widths[vertex[1]] / 2)
+
+        points: list[tuple[float, float]] = []
+        for p, q, y_p, y_q in self._heights(t, rows, edge, chain):
+            r = t.rank[p]
+            begin = side(edge[0][0], True, r) if p == chain[0] else lefts[r]
+            points.append((begin, y_p))
+            end = side(edge[1][0], False, t.rank[q]) if q == chain[-1] else lefts[t.rank[q]]
+            if abs(y_p - y_q) > 0.05 and r < t.rank[q]:
+                track = tracks[r][p, round(y_p, 2)]
+                left, right = lefts[r] + rank_width[r], lefts[r + 1]
+                x = left + (right - left) * (track + 1) / (counts[r] + 1)
+                points += [(x, y_p), (x, y_q)]
+            points.append((end, y_q))
+        return np.array(points)
+
+    # Putting it together
+
+    def state_of(self, scope: Path) -> State:
+        if scope not in self.open:
+            return None
+        if scope not in self.states:
+            self.states[scope] = tuple(
+                (c, self.state_of((*scope, c)))
+                for c in self.t.templates[star(scope)].children
+                if c in self.t.children(scope) and (*scope, c) in self._scope_paths
+            )
+        return self.states[scope]
+
+    def layout(self) -> Layout:
+        self._scope_paths = set(self.t.scopes.values())
+        self.boxes: list[Box] = []
+        self.areas: list[Area] = []
+        self.steps: list[Column] = []
+        self.origins: dict[Path, tuple[float, float]] = {}
+        self.box_at_path: dict[Path, int] = {}
+        self.inside: dict[int, list[int]] = defaultdict(list)
+        root = self.rows_of(())
+        columns = self.columns_of((), self.state_of(()))
+        self._place((), 0.0, 0.0)
+        box_of_node = {}
+        boxes_of_node: dict[int, list[int]] = defaultdict(list)
+        for item in self.t.items:
+            k = self._box_of_path(item.path)
+            if item.consumer is None:
+                box_of_node[item.node] = k
+            if k not in boxes_of_node[item.node]:
+                boxes_of_node[item.node].append(k)
+            if self.boxes[k].kind == "scope":
+                self.inside[k].append(item.node)
+        rects = np.array([[b.x - b.w / 2, b.y - b.h / 2, b.x + b.w / 2, b.y + b.h / 2] for b in self.boxes])
+        return Layout(
+            topology=self.t,
+            folded=self.folded,
+            boxes=tuple(self.boxes),
+            areas=tuple(self.areas),
+            edges=tuple(self._edges()),
+            columns=tuple(self.steps),
+            bounds=(0.0, 0.0, columns.width, root.height),
+            box_of_node=box_of_node,
+            boxes_of_node={n: tuple(ks) for n, ks in boxes_of_node.items()},
+            members={k: tuple(dict.fromkeys(nodes)) for k, nodes in self.inside.items()},
+            rects=rects.reshape(-1, 4),
+        )
+
+    def _place(self, scope: Path, x: float, y: float) -> None:
+        self.origins[scope] = (x, y)
+        key = star(scope)
+        template, rows = self.t.templates[key], self.rows_of(key)
+        columns = self.columns_of(key, self.state_of(scope))
+        present = self.t.children(scope)
+        for i, (local, is_scope) in enumerate(template.children.items()):
+            if local not in present:
+                continue
+            centre_y = float(rows.y[0] + rows.half[0]) if template.kind == "seq" else float(rows.y[i])
+            cx, cy = x + columns.centre[local], y + centre_y
+            path = (*scope, local)
+            w, h = columns.widths[local], self.child_size(template, local)[1]
+            if not is_scope:
+                item = self.t.items[self.t.item_at[path]]
+                kind = "node" if item.consumer is None else "alias"
+                self._add(path, Box(kind, item.node, item.consumer, "/".join(scope), cx, cy, w, h))
+                continue
+            x0, y0 = cx - w / 2, cy - h / 2
+            time = int(local[2:]) if template.kind == "seq" else None
+            if time is not None:
+                self.steps.append(Column("/".join(scope), time, x0, x0 + w))
+            if path in self.open:
+                self.areas.append(
+                    Area("/".join(path), local, len(path), time, x0, y0, x0 + w, y0 + h)
+                )
+                self._place(path, x0, y0)
+            else:
+                node = self._shown_node(path)
+                self._add(path, Box("scope", node, None, "/".join(path), cx, cy, w, h))
+
+    def _add(self, path: Path, box: Box) -> None:
+        self.box_at_path[path] = len(self.boxes)
+        self.boxes.append(box)
+
+    def _shown_node(self, scope: Path) -> int:
+        """The node whose value a folded scope shows: the last one that something outside uses."""
+        best = -1
+        for e in self.t.edges:
+            pu, pv = self.t.items[e.source].path, self.t.items[e.target].path
+            if pu[: len(scope)] == scope and pv[: len(scope)] != scope:
+                best = max(best, self.t.items[e.source].node)
+        if best < 0:
+            inside = [i.node for i in self.t.items if i.path[: len(scope)] == scope]
+            best = max(inside)
+        return best
+
+    def _box_of_path(self, path: Path) -> int:
+        for k in range(1, len(path) + 1):
+            if path[:k] in self.box_at_path:
+                return self.box_at_path[path[:k]]
+        raise KeyError(path)
+
+    def _edges(self) -> Iterator[Edge]:
+        grouped: dict[Any, list[tuple[int, int]]] = {}
+        shapes: dict[Any, tuple[int, int, Polyline, bool]] = {}
+        for e in self.t.edges:
+            source = self._box_of_path(self.t.items[e.source].path)
+            target = self._box_of_path(self.t.items[e.target].path)
+            if source == target:
+                continue
+            pieces = [(s, p) for s, p in self.t.pieces(e) if s in self.open]
+            key = (source, target, tuple(pieces))
+            grouped.setdefault(key, []).append((e.consumer, e.slot))
+            if key not in shapes:
+                parts = []
+                spine = False
+                for scope, piece in pieces:
+                    route = self.columns_of(star(scope), self.state_of(scope)).routes[piece]
+                    parts.append(route + np.array(self.origins[scope]))
+                    spine |= self._is_spine(scope, piece)
+                shapes[key] = (source, target, _joined(parts), spine)
+        for key, (source, target, points, spine) in shapes.items():
+            yield Edge(source, target, points, tuple(grouped[key]), spine)
+
+    def _is_spine(self, scope: Path, piece: tuple[End, End]) -> bool:
+        t = self.t.templates[star(scope)]
+        (a, _), (b, _) = piece
+        return any((a, b) in zip(s, s[1:], strict=False) for s in t.spines)
+
+
+class _Channels:
+    """Horizontal tracks above and below the columns of a sequence, for what skips columns.
+
+    A net is a source: ("in", port) from outside, or (column, port). What comes from outside runs above,
+    what leaves an inner column runs below; the nets nest, so that they do not cross.
+    """
+
+    def __init__(self, t: Template) -> None:
+        names = list(t.children)
+        place = {name: k for k, name in enumerate(names)}
+        self.straight_in: dict[Any, Any] = {}  # port of the sequence -> port of its first step
+        self.straight_out: set[Any] = set()
+        self.source_of: dict[Any, Any] = {}
+        reach: dict[Any, list[int]] = defaultdict(list)
+        for (a, port_a), (b, port_b) in t.edges:
+            net = a if a[0] == "in" else (a[1], port_a)
+            g_out = -1 if a[0] == "in" else place[a[1]]
+            g_in = len(names) - 1 if b[0] == "out" else place[b[1]] - 1
+            if b[0] == "out":
+                self.source_of[b[1]] = net
+                if g_out == g_in:
+                    self.straight_out.add(b[1])
+            if a[0] == "in" and g_in == -1:
+                self.straight_in[a[1]] = port_b
+            if g_out != g_in:
+                reach[net] += [g_out, g_in]
+        above = sorted((n for n in reach if n[0] == "in"), key=lambda n: (-max(reach[n]), repr(n)))
+        below = sorted((n for n in reach if n[0] != "in"), key=lambda n: (-min(reach[n]), repr(n)))
+        self.is_above = {n: n[0] == "in" for n in reach}
+        self.track = {n: k for nets in (above, below) for k, n in enumerate(nets)}
+        self.above, self.below = len(above), len(below)
+
+
+def _joined(parts: list[Polyline]) -> Polyline:
+    """Pieces as one line without repeated points and without points in the middle of a straight run."""
+    points = np.concatenate(parts)
+    keep = [points[0]]
+    for p in points[1:]:
+        if np.abs(p - keep[-1]).max() > 0.01:
+            keep.append(p)
+    slim = keep[:1]
+    for a, b in zip(keep[1:], keep[2:], strict=False):
+        d1, d2 = a - slim[-1], b - a
+        if abs(d1[0] * d2[1] - d1[1] * d2[0]) > 0.01 or float(d1 @ d2) < 0:
+            slim.append(a)
+    if len(keep) > 1:
+        slim.append(keep[-1])
+    return np.array(slim)

@@ -1,0 +1,495 @@
+"""Topology: what is inside what and who is left of whom, found once per graph.
+
+Scopes of the same shape (the same scope at every time step) share one Template, the union of its
+instances, so that an op stands at the same place in each of them. Each template is ordered in ranks, left
+to right (Sugiyama's layered method). Nothing here depends on what is folded, and nothing has coordinates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from autograd import Graph
+
+Path = tuple[str, ...]  # of a scope: ("lstm", "t=2", "forget"); of an item, its local name is added
+Vertex = tuple[str, Any]  # ("node", local name) | ("in", port) | ("out", port)
+End = tuple[Vertex, Any]  # a vertex and, for a scope, its port; None for a plain box
+
+_TIME = re.compile(r"t=-?\d+")
+_LINEAR = frozenset({"add", "add_n", "subtract", "multiply"})  # ops that a state line may run through
+LONGEST_SPINE = 3
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something with a box of its own: a node, or an alias of a shared leaf next to one of its uses."""
+
+    node: int
+    consumer: int | None  # the use that an alias stands next to
+    path: Path
+
+
+@dataclass(frozen=True)
+class GraphEdge:
+    """One input of one node, between the items that draw it."""
+
+    source: int  # item
+    target: int  # item
+    consumer: int  # node
+    slot: int
+
+
+@dataclass
+class Template:
+    """All scopes of one shape."""
+
+    key: Path
+    instances: list[Path] = field(default_factory=list)
+    children: dict[str, bool] = field(default_factory=dict)  # local name -> is it a scope
+    edges: dict[tuple[End, End], None] = field(default_factory=dict)
+    in_ports: dict[Any, None] = field(default_factory=dict)
+    out_ports: dict[Any, None] = field(default_factory=dict)
+    pairs: set[tuple[Any, Any]] = field(default_factory=set)  # (in-port, out-port) of a value that recurs
+    kind: str = "dag"  # dag, seq (time columns) or panel (the true leaves of shared parameters)
+    # filled by `order`
+    vertices: list[Vertex] = field(default_factory=list)
+    index: dict[Vertex, int] = field(default_factory=dict)
+    rank: list[int] = field(default_factory=list)  # also of dummies, which follow the vertices
+    layers: list[list[int]] = field(default_factory=list)
+    chains: dict[tuple[End, End], list[int]] = field(default_factory=dict)  # edge -> vertices and dummies
+    loose: list[int] = field(default_factory=list)  # vertices without any edge: in no layer, put beside
+    spines: list[list[Vertex]] = field(default_factory=list)
+    entries: dict[tuple[End, End], tuple[int, int, bool]] = field(default_factory=dict)  # place among inputs
+
+
+class Topology:
+    """The scope tree of a graph, its templates, and every edge cut into pieces at scope borders."""
+
+    def __init__(self, graph: Graph, loss: int) -> None:
+        self.graph = graph
+        self.loss = loss
+        self.items: list[Item] = []
+        self.edges: list[GraphEdge] = []
+        self.templates: dict[Path, Template] = {}
+        self.in_port: dict[tuple[Path, int], Any] = {}  # (scope, source item) -> port
+        self._place_items()
+        self.item_at = {item.path: i for i, item in enumerate(self.items)}
+        self._build_templates()
+        self.scopes = {"/".join(p): p for p in self._children if p}
+        self._lift_edges()
+        for template in sorted(self.templates.values(), key=lambda t: -len(t.key)):
+            if template.kind == "dag":
+                _Order(self, template).run()
+
+    # Items
+
+    def _place_items(self) -> None:
+        graph = self.graph
+        uses: dict[int, list[int]] = defaultdict(list)
+        for v, inputs in enumerate(graph.inputs):
+            for j in inputs:
+                uses[j].append(v)
+        scope_of = self._scope_paths()
+        counts: dict[tuple[Path, str], int] = defaultdict(int)
+
+        def add(node: int, scope: Path, local: str, consumer: int | None = None) -> int:
+            n = counts[scope, local]
+            counts[scope, local] += 1
+            path = (*scope, f":{local}" + (f"#{n}" if n else ""))
+            self.items.append(Item(node, consumer, path))
+            return len(self.items) - 1
+
+        own: dict[int, int] = {}
+        alias: dict[tuple[int, int], int] = {}
+        for i in range(len(graph)):
+            places = list(dict.fromkeys(scope_of[v] for v in uses[i]))
+            shared = graph.ops[i] is None and graph.kinds[i] in ("parameter", "constant")
+            if shared and places and scope_of[i] not in places:
+                if len(places) == 1:  # a leaf with one place of use stands there
+                    own[i] = add(i, places[0], self._local(i))
+                    continue
+                for v in dict.fromkeys(uses[i]):
+                    alias[i, v] = add(i, scope_of[v], f"{self._local(i)}@{self._local(v)}", v)
+            own[i] = add(i, scope_of[i], self._local(i))
+        for v, inputs in enumerate(graph.inputs):
+            for slot, j in enumerate(inputs):
+                self.edges.append(GraphEdge(alias.get((j, v), own[j]), own[v], v, slot))
+        self.own = own
+
+    def _scope_paths(self) -> list[Path]:
+        """The scope of each node with its time step put in; what stands beside time steps moves out."""
+        graph = self.graph
+        paths = []
+        for scope, time, depth in zip(graph.scopes, graph.times, graph.time_depths, strict=True):
+            if time is None:
+                paths.append(scope)
+            else:
+                paths.append((*(scope[:depth] or ("time",)), f"t={time}", *scope[depth:]))
+        sequences = {p[:k] for p in paths for k in range(len(p)) if _TIME.fullmatch(p[k])}
+        moved = []
+        for p in paths:
+            for k in range(len(p), 0, -1):
+                if p[:k] in sequences and (k == len(p) or not _TIME.fullmatch(p[k])):
+                    p = (*p[: k - 1], f"{p[k - 1]} +", *p[k:])
+            moved.append(p)
+        return moved
+
+    def _local(self, i: int) -> str:
+        """A name that is the same in every time step: the node's name without the step, or op and leaves."""
+        graph = self.graph
+        name, time = graph.names[i], graph.times[i]
+        if name:
+            return name.removesuffix(f"_{time}") if time is not None else name
+        op = graph.ops[i]
+        leaves = [graph.names[j] for j in graph.inputs[i] if graph.kinds[j] == "parameter"]
+        return f"{op.name if op else 'leaf'}({','.join(leaves)})"
+
+    # Templates
+
+    def _build_templates(self) -> None:
+        self._children: dict[Path, dict[str, None]] = defaultdict(dict)
+        self._children[()] = {}
+        for item in self.items:
+            for k in range(len(item.path)):
+                self._children[item.path[:k]].setdefault(item.path[k])
+        for scope, names in self._children.items():
+            template = self.templates.setdefault(star(scope), Template(star(scope)))
+            template.instances.append(scope)
+            for name in names:
+                template.children.setdefault(name, not name.startswith(":"))
+        for template in self.templates.values():
+            if any(_TIME.fullmatch(name) for name in template.children):
+                template.kind = "seq"
+                template.children = dict(sorted(template.children.items(), key=lambda c: int(c[0][2:])))
+
+    def children(self, scope: Path) -> dict[str, None]:
+        """Local names in one instance of a scope."""
+        return self._children[scope]
+
+    def _lift_edges(self) -> None:
+        paths = [item.path for item in self.items]
+        targets: dict[tuple[Path, int], set[Path]] = defaultdict(set)
+        for e in self.edges:
+            pu, pv = paths[e.source], paths[e.target]
+            for j in range(common(pu, pv) + 1, len(pv)):
+                targets[pv[:j], e.source].add(pv[j:])
+        occurrences: dict[tuple[Path, Any], int] = defaultdict(int)
+        for (scope, source), found in sorted(targets.items(), key=lambda kv: (kv[0][0], kv[0][1])):
+            key = tuple(sorted(found))
+            n = occurrences[scope, key]
+            occurrences[scope, key] += 1
+            self.in_port[scope, source] = (key, n)
+            self.templates[star(scope)].in_ports.setdefault((key, n))
+        connected = set()
+        for e in self.edges:
+            for scope, piece in self.pieces(e):
+                template = self.templates[star(scope)]
+                template.edges.setdefault(piece)
+                connected.add(scope)
+                if piece[1][0][0] == "out":
+                    template.out_ports.setdefault(piece[1][0][1])
+            self._note_recurrence(paths[e.source], paths[e.target], e.source)
+        for template in self.templates.values():
+            items = not any(template.children.values())
+            if template.kind == "dag" and template.key and items and connected.isdisjoint(template.instances):
+                template.kind = "panel"
+
+    def pieces(self, e: GraphEdge) -> list[tuple[Path, tuple[End, End]]]:
+        """An edge cut at scope borders: (scope, piece) from the source outward, across, and inward."""
+        pu, pv = self.items[e.source].path, self.items[e.target].path
+        k = common(pu, pv)
+
+        def out_end(depth: int) -> End:
+            return ("node", pu[depth]), None if depth == len(pu) - 1 else pu[depth + 1 :]
+
+        def in_end(depth: int) -> End:
+            last = depth == len(pv) - 1
+            return ("node", pv[depth]), None if last else self.in_port[pv[: depth + 1], e.source]
+
+        up = [(pu[:j], (out_end(j), (("out", pu[j:]), None))) for j in range(len(pu) - 1, k, -1)]
+        across = [(pu[:k], (out_end(k), in_end(k)))]
+        down = [
+            (pv[:j], ((("in", self.in_port[pv[:j], e.source]), None), in_end(j)))
+            for j in range(k + 1, len(pv))
+        ]
+        return up + across + down
+
+    def _note_recurrence(self, pu: Path, pv: Path, source: int) -> None:
+        k = common(pu, pv)
+        if k >= min(len(pu), len(pv)) - 1 or not (_TIME.fullmatch(pu[k]) and _TIME.fullmatch(pv[k])):
+            return
+        if int(pv[k][2:]) - int(pu[k][2:]) == 1:
+            step = self.templates[star(pu[: k + 1])]
+            step.pairs.add((self.in_port[pv[: k + 1], source], pu[k + 1 :]))
+
+    def op_name(self, template: Template, local: str) -> str:
+        """Name of the op of a child box, empty for a scope or a leaf."""
+        for scope in template.instances:
+            i = self.item_at.get((*scope, local))
+            if i is not None:
+                op = self.graph.ops[self.items[i].node]
+                return op.name if op else ""
+        return ""
+
+
+class _Order:
+    """Ranks, dummies and the order in each rank of one dag template."""
+
+    def __init__(self, topology: Topology, template: Template) -> None:
+        self.topology = topology
+        self.t = t = template
+        t.vertices = [("node", c) for c in t.children]
+        t.vertices += [("in", p) for p in t.in_ports] + [("out", p) for p in t.out_ports]
+        t.index = {v: i for i, v in enumerate(t.vertices)}
+        n = len(t.vertices)
+        self.successors: list[set[int]] = [set() for _ in range(n)]
+        self.predecessors: list[set[int]] = [set() for _ in range(n)]
+        for (a, _), (b, _) in t.edges:
+            i, j = t.index[a], t.index[b]
+            if i != j:
+                self.successors[i].add(j)
+                self.predecessors[j].add(i)
+
+    def run(self) -> None:
+        self._find_spines()
+        topological = self._rank()
+        self._add_dummies(topological)
+        self._reduce_crossings()
+        self._place_entries()
+
+    def _find_spines(self) -> None:
+        """A spine runs from where a value comes in from the step before to where it leaves for the next,
+        through sums and products only: the constant error carousel, a residual path."""
+        t = self.t
+        for in_port, out_port in sorted(t.pairs, key=repr):
+            start, goal = ("in", in_port), ("out", out_port)
+            if start not in t.index or goal not in t.index:
+                continue
+            paths: list[list[int]] = [[t.index[start]]]
+            while paths:
+                path = paths.pop(0)
+                for j in sorted(self.successors[path[-1]]):
+                    if t.vertices[j] == goal:
+                        t.spines.append([t.vertices[i] for i in [*path, j]])
+                        paths = []
+                        break
+                    kind, local = t.vertices[j]
+                    inner = kind == "node" and self.topology.op_name(t, local) in _LINEAR
+                    if inner and len(path) <= LONGEST_SPINE:
+                        paths.append([*path, j])
+
+    def _rank(self) -> list[int]:
+        t, n = self.t, len(self.t.vertices)
+        waiting = [len(p) for p in self.predecessors]
+        topological: list[int] = []
+        left = dict.fromkeys(range(n))
+        while left:
+            # a cycle between scopes is opened at its first recorded member
+            i = next((i for i in left if waiting[i] <= 0), next(iter(left)))
+            del left[i]
+            topological.append(i)
+            for j in self.successors[i]:
+                waiting[j] -= 1
+        place = {i: k for k, i in enumerate(topological)}
+        self.forward = [sorted(j for j in self.successors[i] if place[j] > place[i]) for i in range(n)]
+        rank = [1 if t.in_ports and t.vertices[i][0] == "node" else 0 for i in range(n)]
+        for i in topological:
+            for j in self.forward[i]:
+                rank[j] = max(rank[j], rank[i] + 1)
+        last = max((rank[i] for i in range(n) if t.vertices[i][0] != "out"), default=0)
+        for i in range(n):
+            if t.vertices[i][0] == "out":
+                rank[i] = last + 1
+        for _ in range(4):  # a leaf stands next to its use, a fork next to its branches
+            for i in reversed(topological):
+                following = self.forward[i]
+                if t.vertices[i][0] == "node" and following and len(following) >= len(self.predecessors[i]):
+                    rank[i] = max(rank[i], min(rank[j] for j in following) - 1)
+        t.rank = rank
+        return topological
+
+    def _add_dummies(self, topological: list[int]) -> None:
+        t, n = self.t, len(self.t.vertices)
+        t.layers = [[] for _ in range(max(t.rank, default=0) + 1)]
+        bare = [i for i in topological if not self.successors[i] and not self.predecessors[i]]
+        if len(bare) < n:
+            t.loose = bare
+            for i in bare:
+                t.rank[i] = 0
+        for i in topological:
+            if i not in t.loose:
+                t.layers[t.rank[i]].append(i)
+        shared: dict[tuple[int, Any, int], int] = {}  # one trunk for all edges of one source
+        self.up: dict[int, set[int]] = defaultdict(set)
+        self.down: dict[int, set[int]] = defaultdict(set)
+        for edge in t.edges:
+            (a, port), (b, _) = edge
+            i, j = t.index[a], t.index[b]
+            chain = [i]
+            for r in range(t.rank[i] + 1, t.rank[j]):
+                key = (i, port, r)
+                if key not in shared:
+                    shared[key] = n + len(shared)
+                    t.rank.append(r)
+                    t.layers[r].append(shared[key])
+                chain.append(shared[key])
+            chain.append(j)
+            t.chains[edge] = chain
+            if t.rank[i] < t.rank[j]:
+                for p, q in zip(chain, chain[1:], strict=False):
+                    self.up[q].add(p)
+                    self.down[p].add(q)
+        self.spine_members = self._spine_members()
+
+    def _spine_members(self) -> set[int]:
+        t = self.t
+        members: set[int] = set()
+        for spine in t.spines:
+            steps = {(t.index[a], t.index[b]) for a, b in zip(spine, spine[1:], strict=False)}
+            for chain in t.chains.values():
+                if (chain[0], chain[-1]) in steps:
+                    members.update(chain)
+        return members
+
+    def _reduce_crossings(self) -> None:
+        """Barycentre sweeps from several starts, then exchange of neighbours; a spine stays on top."""
+        t = self.t
+        best: tuple[int, list[list[int]]] | None = None
+        for start in range(4):
+            if start == 1:
+                for layer in t.layers:
+                    layer.reverse()
+            elif start:
+                for layer in t.layers:
+                    layer.sort(key=lambda i: (i * 2654435761 * start) % 1000003)
+            self._number()
+            for sweep in range(12):
+                order = range(1, len(t.layers)) if sweep % 2 == 0 else range(len(t.layers) - 2, -1, -1)
+                for r in order:
+                    self._sort_layer(r, self.up if sweep % 2 == 0 else self.down)
+                crossings = self._crossings()
+                if best is None or crossings < best[0]:
+                    best = crossings, [list(layer) for layer in t.layers]
+            if best is not None and best[0] == 0:
+                break
+        if best is not None:
+            t.layers = best[1]
+        self._number()
+        self._exchange_neighbours()
+        self._match_recurring_ports()
+
+    def _number(self) -> None:
+        self.position = {}
+        for layer in self.t.layers:
+            for k, i in enumerate(layer):
+                self.position[i] = k - (len(layer) - 1) / 2
+
+    def _sort_layer(self, r: int, neighbours: dict[int, set[int]]) -> None:
+        layer = self.t.layers[r]
+        keys = {}
+        for k, i in enumerate(layer):
+            near = neighbours[i]
+            middle = sum(self.position[j] for j in near) / len(near) if near else self.position[i]
+            keys[i] = (i not in self.spine_members, middle, k)
+        layer.sort(key=keys.__getitem__)
+        for k, i in enumerate(layer):
+            self.position[i] = k - (len(layer) - 1) / 2
+
+    def _crossings(self) -> int:
+        total = 0
+        for layer in self.t.layers[1:]:
+            segments = sorted((self.position[p], self.position[q]) for q in layer for p in self.up[q])
+            if len(segments) > 1500:
+                return 0
+            for k, (p, q) in enumerate(segments):
+                total += sum(1 for p2, q2 in segments[k + 1 :] if p < p2 and q > q2)
+        return total
+
+    def _exchange_neighbours(self) -> None:
+        def crossing(a: int, b: int) -> int:
+            return sum(
+                1
+                for near in (self.up, self.down)
+                for x in near[a]
+                for y in near[b]
+                if self.position[x] > self.position[y]
+            )
+
+        for _ in range(12):
+            improved = False
+            for layer in self.t.layers:
+                for k in range(len(layer) - 1):
+                    a, b = layer[k], layer[k + 1]
+                    if a in self.spine_members or b in self.spine_members:
+                        continue
+                    if crossing(a, b) > crossing(b, a):
+                        layer[k], layer[k + 1] = b, a
+                        self.position[a], self.position[b] = self.position[b], self.position[a]
+                        improved = True
+            if not improved:
+                return
+
+    def _match_recurring_ports(self) -> None:
+        """Ports of recurring values leave in the order in which they come in, so that they never cross."""
+        t = self.t
+        pairs = [
+            (t.index["in", i], t.index["out", o])
+            for i, o in t.pairs
+            if ("in", i) in t.index and ("out", o) in t.index
+        ]
+        if not pairs:
+            return
+        last = t.layers[-1]
+        wanted = list(dict.fromkeys(o for _, o in sorted(pairs, key=lambda p: (self.position[p[0]], p[1]))))
+        slots = sorted(last.index(o) for o in wanted)
+        for slot, o in zip(slots, wanted, strict=True):
+            last[slot] = o
+        self._number()
+
+    def _place_entries(self) -> None:
+        """Which edge enters a box as its how-many-th, from above; an edge of a spine is marked."""
+        t = self.t
+        incoming: dict[int, dict[tuple[int, Any], list[tuple[End, End]]]] = defaultdict(dict)
+        for edge, chain in t.chains.items():
+            (a, port), (b, target_port) = edge
+            if b[0] == "node" and target_port is None:
+                incoming[t.index[b]].setdefault((t.index[a], port), []).append(edge)
+        for groups in incoming.values():
+
+            def place(group: list[tuple[End, End]]) -> tuple[float, int, str]:
+                before = t.chains[group[0]][-2]
+                return self.position[before], self._port_place(group[0][0]), repr(group[0])
+
+            ordered = sorted(groups.values(), key=place)
+            for k, group in enumerate(ordered):
+                for edge in group:
+                    chain = t.chains[edge]
+                    on_spine = chain[0] in self.spine_members and chain[-1] in self.spine_members
+                    t.entries[edge] = (k, len(ordered), on_spine)
+
+    def _port_place(self, end: End) -> int:
+        """How far down on its scope's side an out-port is."""
+        (kind, local), port = end
+        if kind != "node" or port is None:
+            return 0
+        child = self.topology.templates[star((*self.t.key, local))]
+        if child.kind == "seq":  # the last step leaves straight on, earlier ones below it
+            return -list(child.children).index(port[0])
+        out = child.index.get(("out", port))
+        return child.layers[-1].index(out) if child.layers and out in child.layers[-1] else 0
+
+
+def star(path: Path) -> Path:
+    """The template key of a scope: every time step is any time step."""
+    return tuple("t=*" if _TIME.fullmatch(part) else part for part in path)
+
+
+def common(a: Path, b: Path) -> int:
+    """Length of the common beginning of two paths."""
+    k = 0
+    while k < min(len(a), len(b)) and a[k] == b[k]:
+        k += 1
+    return k

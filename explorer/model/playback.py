@@ -1,0 +1,157 @@
+"""Time: where the next step, scope, time step or chapter begins, how playing moves t, what a step says."""
+
+from __future__ import annotations
+
+from math import ceil, floor
+
+from autograd import Graph, Step, Trace
+from explorer.model.session import Session
+from explorer.model.text import Label, array, label, tr
+from scenes.scene import Notation
+
+SECONDS_PER_STEP = 0.8
+SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+def advanced(session: Session, seconds: float) -> tuple[float, bool]:
+    """t after so many seconds of playing, and whether playing goes on."""
+    state = session.state
+    t = state.t + seconds * state.speed / SECONDS_PER_STEP
+    if state.loop is not None:
+        a, b = state.loop
+        if t >= b > a:
+            return a + (t - b) % (b - a), True
+        return t, True
+    return min(t, float(session.end)), t < session.end
+
+
+def next_step(t: float, end: int) -> float:
+    return float(min(floor(t) + 1, end))
+
+
+def previous_step(t: float) -> float:
+    return float(max(ceil(t) - 1, 0))
+
+
+def boundaries(trace: Trace, what: str) -> list[int]:
+    """Moments at which another scope (`scope`), or another time step (`time`), has its turn."""
+    graph = trace.graph
+
+    def group(step: Step) -> tuple[object, ...]:
+        if what == "time":
+            return step.phase, step.time
+        return step.phase, step.time, graph.scopes[step.node]
+
+    marks = [0]
+    for k in range(1, trace.end):
+        if group(trace.steps[k]) != group(trace.steps[k - 1]):
+            marks.append(k)
+    return [*marks, trace.end]
+
+
+def next_mark(marks: list[int], t: float) -> float:
+    return float(next((m for m in marks if m > t + 1e-9), marks[-1]))
+
+
+def previous_mark(marks: list[int], t: float) -> float:
+    return float(next((m for m in reversed(marks) if m < t - 1e-9), marks[0]))
+
+
+def node_label(graph: Graph, node: int, notation: Notation) -> Label:
+    """How the notes write a node: its name, else its op's symbol."""
+    if graph.names[node]:
+        return label(graph.names[node], graph.times[node], notation)
+    op = graph.ops[node]
+    return Label(op.symbol if op else "•")
+
+
+def node_words(graph: Graph, node: int, notation: Notation, depth: int = 2) -> str:
+    """A node in a sentence: its name, or for a nameless one the formula that made it."""
+    op = graph.ops[node]
+    if graph.names[node] or op is None:
+        text = str(node_label(graph, node, notation))
+        return text.replace("-", "−") if op is None else text
+    if depth == 0:
+        return "…"
+    text = formula_words(graph, node, notation, depth - 1)
+    return f"({text})" if any(c in text for c in "+−/⊙") and not text.endswith(")") else text
+
+
+def formula_words(graph: Graph, node: int, notation: Notation, depth: int = 2) -> str:
+    """Right-hand side of the formula that computes a node."""
+    op = graph.ops[node]
+    if op is None:
+        return array(graph.values[node])
+    return op.text.format(**_fillings(graph, node, notation, depth))
+
+
+def numbers_words(trace: Trace, node: int) -> str:
+    """The formula that computes a node with the numbers filled in."""
+    graph = trace.graph
+    op = graph.ops[node]
+    if op is None:
+        return array(trace.values[node])
+    values = [array(trace.values[j], 3, 4) for j in graph.inputs[node]]
+    filled = op.text.format(**_named(values))
+    return f"{filled} = {array(trace.values[node], 4, 4)}"
+
+
+def back_words(graph: Graph, node: int, slot: int, loss: int, notation: Notation) -> str:
+    """What a node sends to one input: `∂E/∂z ⊙ (1 − tanh² u)`."""
+    op = graph.ops[node]
+    assert op is not None
+    back = op.back[min(slot, len(op.back) - 1)]
+    gradient = derivative(graph, node, loss, notation)
+    return back.format(g=gradient, **_fillings(graph, node, notation, 1))
+
+
+def derivative(graph: Graph, node: int, loss: int, notation: Notation) -> str:
+    """`∂E/∂u³`."""
+    top = node_words(graph, loss, notation) if graph.names[loss] else "E"
+    bottom = node_words(graph, node, notation)
+    if not graph.names[node] and not bottom.startswith("("):
+        bottom = f"({bottom})"
+    return f"∂{top}/∂{bottom}"
+
+
+def describe(session: Session, t: float) -> str:
+    """In words: the step that is under way at t, or was just done."""
+    trace = session.trace
+    k = floor(t) if t > floor(t) else floor(t) - 1
+    if k < 0:
+        return tr("Press Space to play, → to step")
+    k = min(k, trace.end - 1)
+    count = tr("step {k} of {end}").format(k=k + 1, end=trace.end)
+    return f"{count}: {step_words(trace, trace.steps[k], session.notation)}"
+
+
+def step_words(trace: Trace, step: Step, notation: Notation) -> str:
+    """The formula of one step in plain characters."""
+    graph, node = trace.graph, step.node
+    if step.phase == "forward":
+        name = node_words(graph, node, notation, 1) if graph.names[node] else ""
+        text = formula_words(graph, node, notation)
+        return f"{name} = {text}" if name else text
+    if step.phase == "loss":
+        name = node_words(graph, node, notation)
+        return f"∂{name}/∂{name} = 1"
+    sent = []
+    for slot, j in enumerate(graph.inputs[node]):
+        if trace.contributions[node][slot] is not None:
+            target = derivative(graph, j, trace.loss, notation)
+            sent.append(f"{target} ← {back_words(graph, node, slot, trace.loss, notation)}")
+    return ",  ".join(dict.fromkeys(sent[:3])) + (" …" if len(sent) > 3 else "")
+
+
+def _fillings(graph: Graph, node: int, notation: Notation, depth: int) -> dict[str, object]:
+    return _named([node_words(graph, j, notation, depth) for j in graph.inputs[node]])
+
+
+def _named(texts: list[str]) -> dict[str, object]:
+    return {
+        "a": texts[0],
+        "b": texts[1] if len(texts) > 1 else "",
+        "n": len(texts),
+        "plus": " + ".join(texts),
+        "list": "; ".join(texts),
+    }

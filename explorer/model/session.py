@@ -1,0 +1,415 @@
+"""What the user chose (State) and everything that follows from it (Session), without a screen.
+
+`Session.update` is the one door for changes: it recomputes only as deep as the change reaches and tells
+every listener once. Stepping and scrubbing only set `t`; nothing is ever undone in the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from autograd import Graph, Tensor, Trace
+from explorer.model.frame import Frame, frame_at
+from explorer.model.layout import Layout, Topology, lay_out
+from explorer.model.text import tr
+from scenes import SCENES
+from scenes.scene import Leaves, Notation, Recording, Scene, SceneError, Text, Value, find_scene
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that the user chose; small, and all of it can be written to a file."""
+
+    scene: str = ""  # catalogue id; empty: the start page
+    parameters: Mapping[str, Value] = field(default_factory=dict)  # all parameters of the scene
+    seed: int = 0
+    edits: Mapping[str, np.ndarray] = field(default_factory=dict)  # leaf key -> value set by hand
+    folded: frozenset[str] = frozenset()  # paths of folded scopes, as lstm/t=2/forget
+    t: float = 0.0
+    playing: bool = False
+    speed: float = 1.0
+    loop: tuple[float, float] | None = None
+    selection: tuple[int, ...] = ()  # node ids, the last one is the current one
+    camera: tuple[float, float, float] | None = None  # centre x, centre y, zoom; None: everything in view
+    chapter: str = ""
+
+
+PASSING = frozenset({"t", "playing", "speed", "loop", "selection", "camera", "chapter"})  # not undoable
+LASTING = frozenset(f.name for f in fields(State)) - PASSING
+Listener = Callable[[frozenset[str]], None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that can be undone: its title and the state before it."""
+
+    title: str
+    before: State
+
+
+class Session:
+    """The state, and the recording, trace, layout and frame that follow from it."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.recording: Recording | None = None
+        self._trace: Trace | None = None
+        self._topology: Topology | None = None
+        self._layout: Layout | None = None
+        self._frame: tuple[Any, Frame] | None = None
+        self._own: Recording | None = None
+        self._listeners: list[Listener] = []
+        self._undo: list[Entry] = []
+        self._redo: list[Entry] = []
+        self._merging = ""
+        self.saved = State()  # what the file on disk says
+
+    # Listening
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener(changed)` after every update with the names of what changed; returns unsubscribe.
+
+        Besides the fields of State the names are `recording`, `trace` and `layout`.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    # Changing
+
+    def open_scene(
+        self, id: str, values: Mapping[str, Any] | None = None, *, seed: int = 0, title: str = ""
+    ) -> None:
+        """Show a catalogue scene from its first moment; raises SceneError and changes nothing on bad values."""
+        chosen = find_scene(id)
+        self._replace(
+            State(
+                scene=id,
+                parameters=chosen.check(values or {}),
+                seed=seed,
+                speed=self.state.speed,
+            ),
+            title or tr("Open {scene}").format(scene=id),
+            fold_defaults=True,
+        )
+
+    def open_state(self, state: State, title: str) -> None:
+        """Take over a whole state, as one from a file; what is on screen stays when it can not be built."""
+        self._replace(state, title)
+        self.saved = self.state
+
+    def open_graph(self, graph: Graph, loss: Tensor) -> None:
+        """Show a graph that the user built; it has no parameters and can not be saved as a scene."""
+        scene = _scene_of_own_graph(loss)
+        graph.backward(loss)
+        self._own = Recording(scene, {}, 0, False, graph, loss)
+        self._replace(State(scene=scene.id), tr("Open a graph"))
+
+    def close(self) -> None:
+        """Back to the start page."""
+        self._replace(State(speed=self.state.speed), tr("Close"))
+
+    def update(self, *, title: str = "", merge: str = "", **changes: Any) -> None:
+        """Change fields of the state. `title` names the entry in the Edit menu; consecutive updates with
+        the same `merge` are one entry, until `settle()` (a drag is one entry).
+
+        Raises SceneError and leaves everything as it was when the new state can not be built.
+        """
+        if "parameters" in changes and self.recording is not None:
+            changes["parameters"] = self.recording.scene.check({**self.state.parameters, **changes["parameters"]})
+        if "edits" in changes:
+            changes["edits"] = self._checked_edits(changes["edits"])
+        if "t" in changes:
+            changes["t"] = min(max(float(changes["t"]), 0.0), float(self.end))
+        self._replace(replace(self.state, **changes), title, merge=merge)
+
+    def settle(self) -> None:
+        """End a run of merged updates: the next one is an undo entry of its own."""
+        self._merging = ""
+
+    def edit(self, node: int, value: Any, *, merge: bool = False) -> None:
+        """Set the value of a leaf; the whole graph answers."""
+        assert self.recording is not None
+        graph = self.recording.graph
+        key = leaf_key(graph, node)
+        edits = {**self.state.edits, key: value}
+        title = tr("Edit {name}").format(name=key)
+        self.update(edits=edits, title=title, merge=f"edit {key}" if merge else "")
+
+    def reset_edits(self) -> None:
+        """Give every leaf the value that the scene drew for it."""
+        if self.state.edits:
+            self.update(edits={}, title=tr("Reset values"))
+
+    def fold(self, scope: str, folded: bool) -> None:
+        """Fold or unfold one scope by its path."""
+        now = self.state.folded
+        self.update(
+            folded=now | {scope} if folded else now - {scope},
+            title=(tr("Fold {scope}") if folded else tr("Unfold {scope}")).format(scope=scope),
+        )
+
+    # Undo
+
+    @property
+    def undo_title(self) -> str:
+        return self._undo[-1].title if self._undo else ""
+
+    @property
+    def redo_title(self) -> str:
+        return self._redo[-1].title if self._redo else ""
+
+    def undo(self) -> None:
+        """Bring back the state before the last lasting change; playback, camera and selection stay."""
+        if self._undo:
+            self._travel(self._undo, self._redo)
+
+    def redo(self) -> None:
+        if self._redo:
+            self._travel(self._redo, self._undo)
+
+    def _travel(self, source: list[Entry], target: list[Entry]) -> None:
+        entry = source[-1]
+        present = self.state
+        goal = entry.before
+        if goal.scene == present.scene:
+            goal = replace(goal, **{name: getattr(present, name) for name in PASSING})
+        self._become(goal)
+        source.pop()
+        target.append(Entry(entry.title, present))
+        self._merging = ""
+
+    # What follows from the state
+
+    @property
+    def scene(self) -> Scene | None:
+        return self.recording.scene if self.recording else None
+
+    @property
+    def trace(self) -> Trace:
+        assert self._trace is not None, "no scene is open"
+        return self._trace
+
+    @property
+    def topology(self) -> Topology:
+        assert self._topology is not None, "no scene is open"
+        return self._topology
+
+    @property
+    def layout(self) -> Layout:
+        assert self._layout is not None, "no scene is open"
+        return self._layout
+
+    @property
+    def notation(self) -> Notation:
+        return self.recording.notation() if self.recording else Notation()
+
+    @property
+    def end(self) -> int:
+        return self._trace.end if self._trace else 0
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something that a file keeps differs from what was last saved."""
+        return not _same_lasting(self.state, self.saved)
+
+    def frame(self, t: float | None = None) -> Frame:
+        """What the picture looks like at t (by default: now)."""
+        moment = self.state.t if t is None else t
+        key = (moment, id(self._trace), id(self._layout))
+        if self._frame is None or self._frame[0] != key:
+            self._frame = key, frame_at(self.trace, self.layout, moment)
+        return self._frame[1]
+
+    def chapter_range(self, id: str) -> tuple[int, int]:
+        """First and last moment of a chapter, in steps."""
+        assert self.recording is not None
+        chapter = next(c for c in self.recording.scene.chapters if c.id == id)
+        start = self.recording.moment(chapter.start, self.trace, after=False)
+        return start, max(start, self.recording.moment(chapter.stop, self.trace, after=True))
+
+    # Inside
+
+    def _checked_edits(self, edits: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        assert self.recording is not None
+        graph = self.recording.graph
+        by_key = {leaf_key(graph, leaf.id): leaf for leaf in graph.leaves()}
+        checked = {}
+        for key, value in edits.items():
+            if key not in by_key:
+                raise SceneError(tr("there is no leaf {name} to edit").format(name=repr(key[:60])))
+            try:
+                array = np.array(value, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise SceneError(tr("{name} takes numbers").format(name=key)) from None
+            if array.shape != by_key[key].shape:
+                raise SceneError(
+                    tr("{name} has the shape {shape}, the new value {other}").format(
+                        name=key, shape=by_key[key].shape, other=array.shape
+                    )
+                )
+            checked[key] = array
+        return checked
+
+    def _replace(
+        self, state: State, title: str, *, merge: str = "", fold_defaults: bool = False
+    ) -> None:
+        before = self.state
+        self._become(state, fold_defaults=fold_defaults)
+        if _same_lasting(before, self.state):
+            return
+        if not (merge and merge == self._merging and self._undo):
+            self._undo.append(Entry(title, before))
+            del self._undo[:-200]
+        self._merging = merge
+        self._redo.clear()
+
+    def _become(self, state: State, *, fold_defaults: bool = False) -> None:
+        """Make `state` the present one, recomputing what it needs; on an error nothing has changed."""
+        old = self.state
+        kept = (self.recording, self._trace, self._topology, self._layout)
+        changed = {f.name for f in fields(State) if not _equal(getattr(old, f.name), getattr(state, f.name))}
+        try:
+            if changed & {"scene", "parameters", "seed"} or (state.scene and self.recording is None):
+                state = self._record(state, fold_defaults)
+                changed |= {"recording", "trace", "layout", "folded", "t", "selection"}
+            elif "edits" in changed:
+                self._replay(state)
+                changed.add("trace")
+            if state.scene and ("layout" in changed or "folded" in changed):
+                self._layout = lay_out(self.topology, state.folded)
+                changed.add("layout")
+        except BaseException:
+            self.recording, self._trace, self._topology, self._layout = kept
+            if self.recording is not None and "edits" in changed:
+                self.state = old
+                self._replay(old)
+            raise
+        self.state = state
+        if changed:
+            told = frozenset(changed)
+            for listener in tuple(self._listeners):
+                listener(told)
+
+    def _record(self, state: State, fold_defaults: bool) -> State:
+        if not state.scene:
+            self.recording = self._trace = self._topology = self._layout = None
+            return state
+        same_scene = state.scene == self.state.scene and self.recording is not None
+        previous_end = self.end
+        self.recording = self._build(state)
+        self._originals = tuple(self.recording.graph.values)
+        edits = {}
+        by_key = {leaf_key(self.recording.graph, leaf.id): leaf for leaf in self.recording.graph.leaves()}
+        for key, value in state.edits.items():  # an edit of a leaf that is gone or has another shape is let go
+            if key in by_key and by_key[key].shape == value.shape:
+                edits[key] = value
+        state = replace(state, edits=edits)
+        self._replay(state)
+        self._topology = Topology(self.recording.graph, self.recording.loss.id)
+        if fold_defaults or same_scene:
+            folded = default_folds(self.recording.scene, self._topology)
+            if same_scene:
+                # a scope that existed before keeps what the user did to it; a new one opens by default
+                known = self._known_scopes
+                kept = {s for s in state.folded if s in self._topology.scopes}
+                folded = frozenset(kept | {s for s in folded if s not in known})
+            state = replace(state, folded=folded)
+        self._known_scopes = frozenset(self._topology.scopes)
+        state = replace(state, folded=frozenset(s for s in state.folded if s in self._topology.scopes))
+        t = state.t * self.end / previous_end if same_scene and previous_end else state.t
+        ids = tuple(n for n in state.selection if n < len(self.recording.graph))
+        return replace(state, t=min(max(t, 0.0), float(self.end)), selection=() if not same_scene else ids)
+
+    _originals: tuple[np.ndarray, ...] = ()
+    _known_scopes: frozenset[str] = frozenset()
+
+    def _build(self, state: State) -> Recording:
+        if self._own is not None and state.scene == self._own.scene.id:
+            return self._own
+        return find_scene(state.scene).build(state.parameters, seed=state.seed)
+
+    def _replay(self, state: State) -> None:
+        """Put the edited values into the leaves and run the recorded graph again."""
+        assert self.recording is not None
+        graph = self.recording.graph
+        for leaf in graph.leaves():
+            value = state.edits.get(leaf_key(graph, leaf.id))
+            leaf.value = self._originals[leaf.id] if value is None else value
+        self._trace = Trace.run(graph, self.recording.loss)
+
+    @cached_property
+    def scenes(self) -> dict[str, Scene]:
+        return SCENES
+
+
+def open_session(target: str, **parameters: Any) -> Session:
+    """A session without a screen on a catalogue scene or a scene file.
+
+    `seed=` sets the seed, every other keyword is a parameter of the scene. Raises SceneError.
+    """
+    from explorer.model.files import is_scene_file, load
+
+    session = Session()
+    seed = parameters.pop("seed", None)
+    if is_scene_file(target):
+        session.open_state(load(target).state, target)
+        if parameters or seed is not None:
+            session.update(parameters=parameters, seed=session.state.seed if seed is None else seed)
+    else:
+        session.open_scene(target, parameters, seed=seed or 0)
+    return session
+
+
+def leaf_key(graph: Graph, node: int) -> str:
+    """The name under which edits of a leaf are kept: its own where that is unique, else its number."""
+    name = graph.names[node]
+    return name if name and graph.names.count(name) == 1 else f"#{node}"
+
+
+def default_folds(scene: Scene, topology: Topology) -> frozenset[str]:
+    """Paths of the scopes that the scene opens folded."""
+    return frozenset(
+        path for path in topology.scopes if any(fnmatchcase(path, pattern) for pattern in scene.folded)
+    )
+
+
+def _same_lasting(a: State, b: State) -> bool:
+    return all(_equal(getattr(a, name), getattr(b, name)) for name in LASTING)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_equal(a[k], b[k]) for k in a)
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=True)
+    return type(a) is type(b) and a == b
+
+
+def _scene_of_own_graph(loss: Tensor) -> Scene:
+    title = Text("Your graph", "自作のグラフ")
+    return Scene(
+        id="your-graph",
+        family="foundations",
+        title=title,
+        summary=Text("A graph recorded in Python.", "Python で記録したグラフです。"),
+        source="",
+        parameters=(),
+        chapters=(),
+        proofs=(),
+        formulas=(),
+        errata=(),
+        notations={"": Notation()},
+        folded=(),
+        builder=_rebuild_refused,
+        estimate=None,
+    )
+
+
+def _rebuild_refused(parameters: Any, leaves: Leaves) -> Tensor:
+    raise SceneError(tr("a graph recorded in Python can only be shown by the program that recorded it"))

@@ -1,0 +1,134 @@
+"""Words and numbers for people: translation, labels with sub- and superscripts, numbers, shapes.
+
+The translation layer is `tr`: English is written in the code, other languages are a file each in
+`assets/translations`. Used by the whole of `explorer`; knows no widgets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scenes.scene import Notation
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+LANGUAGES = {"en": "English", "ja": "日本語"}
+_language = "en"
+
+
+def set_language(language: str) -> None:
+    """Make `tr` answer in `language`; raises ValueError for one that there is no translation for."""
+    global _language
+    if language not in LANGUAGES:
+        raise ValueError(f"language {language!r} is not one of {', '.join(LANGUAGES)}")
+    _language = language
+
+
+def language() -> str:
+    return _language
+
+
+def system_language() -> str:
+    """The language that the environment asks for, English when it is none of ours."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        code = os.environ.get(name, "")[:2]
+        if code:
+            return code if code in LANGUAGES else "en"
+    return "en"
+
+
+def tr(english: str) -> str:
+    """The sentence in the present language; placeholders like `{name}` are for the caller's `.format`."""
+    return english if _language == "en" else _catalogue(_language).get(english, english)
+
+
+@cache
+def _catalogue(language: str) -> dict[str, str]:
+    return json.loads((ASSETS / "translations" / f"{language}.json").read_text("utf-8"))
+
+
+@dataclass(frozen=True)
+class Label:
+    """A symbol with its indices, as a textbook sets it."""
+
+    base: str
+    sub: str = ""
+    sup: str = ""
+
+    def __str__(self) -> str:
+        """In one line of plain characters, with Unicode indices where every character has one."""
+        text = self.base
+        if self.sub:
+            text += _raised(self.sub, _SUBSCRIPTS) or "_" + self.sub
+        if self.sup:
+            text += _raised(self.sup, _SUPERSCRIPTS) or "^" + self.sup
+        return text
+
+
+_SUPERSCRIPTS = dict(zip("0123456789+-()tnT", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵗⁿᵀ", strict=True))
+_SUBSCRIPTS = dict(zip("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎", strict=True))
+
+
+def _raised(text: str, table: dict[str, str]) -> str:
+    return "".join(table[c] for c in text) if all(c in table for c in text) else ""
+
+
+def label(name: str, time: int | None, notation: Notation) -> Label:
+    """How the notes write the node called `name`: `u_3` at time step 3 is u³ or u₃ or u<3>.
+
+    An index that is the node's time step (or, for an initial state, 0) goes where the notation has time.
+    """
+    base, _, index = name.partition("_")
+    element = ""
+    if "[" in index or "[" in base:
+        head, _, rest = name.partition("[")
+        base, _, index = head.partition("_")
+        element = rest.rstrip("]")
+    base = notation.letters.get(name, notation.letters.get(base, base))
+    base, _, inner = base.partition("_")
+    is_time = index.isdigit() and (time is not None and int(index) == time or (time is None and index == "0"))
+    if not is_time:
+        sub = ",".join(part for part in (inner, index, element) if part)
+        return Label(base, sub)
+    sub = ",".join(part for part in (inner, element) if part)
+    if notation.time == "sup":
+        return Label(base, sub, index)
+    if notation.time == "angle":
+        return Label(base, sub, f"⟨{index}⟩")
+    return Label(base, ",".join(part for part in (inner, index, element) if part))
+
+
+def number(x: float, digits: int = 4) -> str:
+    """A number for people: `digits` significant digits, a true minus sign, words for what is not finite."""
+    x = float(x)
+    if np.isnan(x):
+        return "NaN"
+    if np.isinf(x):
+        return "∞" if x > 0 else "−∞"
+    if x == 0:
+        return "0"
+    if abs(x) >= 10**5 or abs(x) < 10**-3:
+        mantissa, _, exponent = f"{x:.{max(digits - 2, 1)}e}".partition("e")
+        return f"{mantissa}e{int(exponent)}".replace("-", "−")
+    text = f"{x:.{digits}g}"
+    return text.replace("-", "−")
+
+
+def shape(s: tuple[int, ...]) -> str:
+    """A shape for people: `3×4`, empty for a scalar."""
+    return "×".join(map(str, s))
+
+
+def array(value: Any, digits: int = 3, most: int = 6) -> str:
+    """A short one-line text of a number, a vector or a matrix; long ones are cut with an ellipsis."""
+    a = np.asarray(value, dtype=float)
+    if a.ndim == 0:
+        return number(a.item(), digits)
+    rows = [array(row, digits, most) for row in a[:most]]
+    return "[" + ", ".join(rows) + (", …" if len(a) > most else "") + "]"

@@ -1,0 +1,69 @@
+"""Numbers to colours: diverging maps for values and gradients, zero always at the neutral centre.
+
+Used by the painting of heat strips, matrices and plots. Arrays in, arrays out; must not know Qt or themes.
+The maps are our own (see the file's generator under `tests/assets`), safe for red-green blindness.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+COLORMAPS = Path(__file__).resolve().parents[2] / "assets" / "colormaps.json"
+#: The entry that means zero. 128 entries lie below it and 127 above.
+CENTRE = 128
+#: Colours of what is not a finite number, far from every colour of every map.
+NAN_COLOUR = (255, 0, 255)
+POS_INF_COLOUR = (255, 235, 0)
+NEG_INF_COLOUR = (0, 235, 160)
+#: With `symlog`, this part of the limit and below is drawn (nearly) linearly: three decades get half of the map and more.
+LINEAR_PART = 1e-3
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Every map there is."""
+    return tuple(_maps())
+
+
+@cache
+def _maps() -> dict[str, np.ndarray]:
+    maps = {}
+    for name, text in json.loads(COLORMAPS.read_text(encoding="utf-8")).items():
+        maps[name] = np.frombuffer(bytes.fromhex(text), dtype=np.uint8).reshape(256, 3)  # read-only, as it is shared
+    return maps
+
+
+def table(name: str) -> np.ndarray:
+    """The 256 colours of a map, uint8[256, 3], negative end first; read-only."""
+    try:
+        return _maps()[name]
+    except KeyError:
+        raise KeyError(f"no colour map is called {name!r}; there are {', '.join(names())}") from None
+
+
+def index(values: np.ndarray, limit: float, symlog: bool = False) -> np.ndarray:
+    """Entries of a map, uint8: -limit is 0, 0 is 128, limit is 255. Beyond the limit stays at the end, NaN at the centre.
+
+    A limit of 0 (nothing but zeros was seen) leaves only the signs.
+    """
+    if not (np.isfinite(limit) and limit >= 0):
+        raise ValueError(f"the limit of a colour map must be finite and not negative, got {limit}")
+    values = np.nan_to_num(np.asarray(values, dtype=np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf)
+    part = np.clip(values, -limit, limit) / limit if limit > 0 else np.sign(values)
+    if symlog:
+        part = np.sign(part) * np.log1p(np.abs(part) / LINEAR_PART) / np.log1p(1 / LINEAR_PART)
+    # Each arm has its own number of entries, so equal sizes get equally strong colours and zero its own entry.
+    return (CENTRE + np.rint(part * np.where(part < 0, CENTRE, 255 - CENTRE))).astype(np.uint8)
+
+
+def rgb(values: np.ndarray, limit: float, name: str, symlog: bool = False) -> np.ndarray:
+    """Colours of `values`, uint8[..., 3]; NaN and the infinities get colours that no number has."""
+    values = np.asarray(values, dtype=np.float64)
+    colours = table(name)[index(values, limit, symlog)]
+    if not np.isfinite(values).all():
+        colours[np.isnan(values)] = NAN_COLOUR
+        colours[values == np.inf] = POS_INF_COLOUR
+        colours[values == -np.inf] = NEG_INF_COLOUR
+    return colours

@@ -1,0 +1,41 @@
+"""The faces the window draws with: Latin, maths and Japanese, all bundled, never the system's.
+
+Used by the application at start-up (`load_fonts`) and by everything that sets a font (`ui_font`).
+Knows files and families, nothing about themes, sizes of widgets or languages.
+"""
+
+from pathlib import Path
+
+from PySide6.QtGui import QFont, QFontDatabase, QGuiApplication
+
+FONTS = Path(__file__).resolve().parents[2] / "assets" / "fonts"
+FILES = ("sans-regular.ttf", "sans-bold.ttf", "maths.ttf", "japanese.otf")
+#: Families in the order in which Qt looks for a character. The names are our own, so no installed font can shadow them.
+FAMILIES = ("Backstep Sans", "Backstep Maths", "Backstep Japanese")
+
+
+def load_fonts() -> None:
+    """Register every bundled face with Qt; does nothing when they already are."""
+    if QGuiApplication.instance() is None:
+        raise RuntimeError("fonts can only be loaded once a QGuiApplication exists")
+    # Asked of Qt and not of a flag: a second QGuiApplication in one process starts with an empty font database.
+    known = set(QFontDatabase.families())
+    if known.issuperset(FAMILIES):
+        return
+    for name in FILES:
+        if QFontDatabase.addApplicationFont(str(FONTS / name)) < 0:
+            raise RuntimeError(f"cannot read the font {FONTS / name}")
+
+
+def ui_font(pixel_size: float, bold: bool = False) -> QFont:
+    """The interface's font at a size in pixels, digits all equally wide so that columns of numbers align."""
+    font = QFont()
+    font.setFamilies(list(FAMILIES))
+    font.setPixelSize(max(1, round(pixel_size)))
+    font.setBold(bold)
+    # Hinting rounds advances to whole pixels, which makes text jump while it is zoomed.
+    font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
+    font.setStyleStrategy(QFont.StyleStrategy.PreferAntialias)
+    if hasattr(font, "setFeature"):  # from Qt 6.7 on
+        font.setFeature(QFont.Tag("tnum"), 1)
+    return font

@@ -1,0 +1,135 @@
+"""Colours: one accent per role, a light and a dark theme, and the palette that they give the widgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtGui import QColor, QPalette
+
+from explorer.model.text import tr
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours by what they mean. Strings are `#rrggbb` or `#aarrggbb`."""
+
+    name: str
+    dark: bool
+    window: str
+    base: str  # lists, fields
+    canvas: str
+    ink: str
+    faint_ink: str
+    line: str  # borders of panels, idle edges
+    ghost: str  # what is not computed yet
+    area: str  # an open scope
+    area_line: str
+    header: str
+    box: str
+    accent: str  # focus, selection, buttons
+    value: str  # one accent per role from here on
+    gradient: str
+    parameter: str
+    input: str
+    target: str
+    loss: str
+    state_line: str
+    parameter_fill: str
+    input_fill: str
+    target_fill: str
+    loss_fill: str
+    colormap: str
+
+
+LIGHT = Theme(
+    name="light",
+    dark=False,
+    window="#f3f4f7",
+    base="#ffffff",
+    canvas="#fbfcfe",
+    ink="#1b2030",
+    faint_ink="#5d667a",
+    line="#c5cbd8",
+    ghost="#aab2c2",
+    area="#f1f4fa",
+    area_line="#d3dae8",
+    header="#4d5870",
+    box="#ffffff",
+    accent="#2f63d0",
+    value="#2466c8",
+    gradient="#c8312f",
+    parameter="#a87400",
+    input="#2a8048",
+    target="#7a49b5",
+    loss="#b02a6b",
+    state_line="#0b7f86",
+    parameter_fill="#fff7e0",
+    input_fill="#eaf7ee",
+    target_fill="#f4edfc",
+    loss_fill="#fdebf3",
+    colormap="diverging-light",
+)
+DARK = Theme(
+    name="dark",
+    dark=True,
+    window="#1d2029",
+    base="#15171e",
+    canvas="#14161c",
+    ink="#eef1f7",
+    faint_ink="#a3acbf",
+    line="#444c5e",
+    ghost="#5a6377",
+    area="#1a1d26",
+    area_line="#333a4a",
+    header="#b4bdd0",
+    box="#222630",
+    accent="#79a4ff",
+    value="#6fa8ff",
+    gradient="#ff7a70",
+    parameter="#e6b84a",
+    input="#67c98a",
+    target="#bd97f0",
+    loss="#f07fb4",
+    state_line="#4fd0d6",
+    parameter_fill="#332c19",
+    input_fill="#1b2f24",
+    target_fill="#2a2338",
+    loss_fill="#36212d",
+    colormap="diverging-dark",
+)
+THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
+
+
+def theme_title(theme: Theme) -> str:
+    return {"light": tr("Light"), "dark": tr("Dark")}[theme.name]
+
+
+def palette(theme: Theme) -> QPalette:
+    """An explicit palette for the Fusion style; the platform's own colour scheme is not reliable."""
+    p = QPalette()
+    roles = {
+        QPalette.ColorRole.Window: theme.window,
+        QPalette.ColorRole.WindowText: theme.ink,
+        QPalette.ColorRole.Base: theme.base,
+        QPalette.ColorRole.AlternateBase: theme.window,
+        QPalette.ColorRole.Text: theme.ink,
+        QPalette.ColorRole.Button: theme.window,
+        QPalette.ColorRole.ButtonText: theme.ink,
+        QPalette.ColorRole.BrightText: theme.gradient,
+        QPalette.ColorRole.ToolTipBase: theme.base,
+        QPalette.ColorRole.ToolTipText: theme.ink,
+        QPalette.ColorRole.PlaceholderText: theme.faint_ink,
+        QPalette.ColorRole.Highlight: theme.accent,
+        QPalette.ColorRole.HighlightedText: "#10131a" if theme.dark else "#ffffff",
+        QPalette.ColorRole.Link: theme.accent,
+        QPalette.ColorRole.Light: "#3a4152" if theme.dark else "#ffffff",
+        QPalette.ColorRole.Midlight: "#2c3240" if theme.dark else "#eceff5",
+        QPalette.ColorRole.Mid: theme.line,
+        QPalette.ColorRole.Dark: "#0e1015" if theme.dark else "#9aa3b5",
+        QPalette.ColorRole.Shadow: "#000000" if theme.dark else "#6b7385",
+    }
+    for role, colour in roles.items():
+        p.setColor(role, QColor(colour))
+    for role in (QPalette.ColorRole.WindowText, QPalette.ColorRole.Text, QPalette.ColorRole.ButtonText):
+        p.setColor(QPalette.ColorGroup.Disabled, role, QColor(theme.ghost))
+    return p

@@ -1,0 +1,1 @@
+"""Feed-forward networks and the pieces that everything else is built from."""

@@ -1,0 +1,520 @@
+"""Any expression that the user types, one node per scalar operation.
+
+The text is read in two passes: a scan over its tokens, which knows the column of everything that is wrong,
+then Python's `ast`, whose tree is flattened to a list of steps. Nothing is ever evaluated as Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import keyword
+import math
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import autograd as ag
+from autograd import OPS, Tensor, scope
+from scenes.scene import Chapter, Leaves, Parameter, Proof, Recording, SceneError, Text, scene
+
+MAX_LENGTH = 300  # characters, and so at most as many nodes
+MAX_DEPTH = 60
+MAX_NAME = 20
+RESULT = "y"
+
+_OPERATORS: dict[type, str] = {
+    ast.Add: "add",
+    ast.Sub: "subtract",
+    ast.Mult: "multiply",
+    ast.Div: "divide",
+    ast.Pow: "power",
+    ast.USub: "negative",
+}
+FUNCTIONS = sorted(
+    name
+    for name, op in OPS.items()
+    if op.elementwise and op.arity in (1, 2) and name not in {*_OPERATORS.values(), "stop_gradient"}
+)
+# What people type or paste, one character for one, so that columns stay true. Full-width forms come from
+# Japanese input methods.
+_PLAIN = str.maketrans(
+    {"−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/", "\u3000": " "}
+    | {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
+)
+_TOKEN = re.compile(
+    r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_α-ωΑ-Ω][\wα-ωΑ-Ω]*)|(?P<op>\*\*|[-+*/(),])",
+    re.ASCII,
+)
+_HINTS = {
+    "^": "'^' is not an operator, use ** for a power",
+    "=": "'=' has no place in a formula, expected only the expression itself",
+    "[": "'[' has no place in a formula, expected only round brackets",
+    ".": "'.' has no place here, expected a plain name or a number",
+    "'": "a text has no place in a formula, expected names and numbers",
+    ":": "':' has no place in a formula, expected names, numbers and operators",
+}
+_HINTS |= {'"': _HINTS["'"], "{": _HINTS["["].replace("[", "{")}
+_HINTS |= {c: f"'{c}' is a comparison, expected + - * / or **" for c in "<>!"}
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A checked formula: its steps in the order in which a stack machine runs them."""
+
+    steps: tuple[tuple[str, Any], ...]  # ("number", value), ("name", name) or (name of an op, its arity)
+    names: tuple[str, ...]  # in the order of their first use
+    wants_positive: bool  # whether a logarithm, a root or a broken power asks for positive values
+
+    def run(
+        self, leaf: Callable[[str], Any], number: Callable[[float], Any], call: Callable[..., Any]
+    ) -> Any:
+        """Evaluate with any kind of number: `call(op, *operands)` does one operation."""
+        stack: list[Any] = []
+        for what, detail in self.steps:
+            if what == "name":
+                stack.append(leaf(detail))
+            elif what == "number":
+                stack.append(number(detail))
+            else:
+                operands = stack[-detail:]
+                del stack[-detail:]
+                stack.append(call(what, *operands))
+        return stack[0]
+
+
+def _wrong(column: int, sentence: str) -> SceneError:
+    return SceneError(f"formula: column {column}: {sentence}")
+
+
+def _scan(text: str) -> None:
+    """Check the order of tokens; raises SceneError with the column (from 1) and what was expected there."""
+    at, operand_next, previous = 0, True, ""
+    open_brackets: list[tuple[int, bool]] = []  # column, and whether it is a function's
+    while at < len(text):
+        if text[at] == " ":
+            at += 1
+            continue
+        match, column = _TOKEN.match(text, at), at + 1
+        if match is None:
+            raise _wrong(
+                column, _HINTS.get(text[at], f"unexpected {text[at]!r}, expected a name, number or operator")
+            )
+        token, kind = match.group(), match.lastgroup
+        at = match.end()
+        if kind == "name":
+            _check_name(token, column, operand_next, followed_by=text[at:].lstrip()[:1])
+        if kind != "op":
+            if not operand_next:
+                hint = (
+                    f"; write {previous[:MAX_NAME]}*{token}?"
+                    if kind == "name" and previous[0].isdigit()
+                    else ""
+                )
+                raise _wrong(column, f"expected an operator before {token[:MAX_NAME]!r}{hint}")
+            if kind == "number":
+                _check_number(token, column)
+            operand_next = False
+        elif token == "(":
+            if not operand_next and (previous == ")" or previous[0].isdigit() or previous[0] == "."):
+                raise _wrong(column, "expected an operator before '(', only a named function can be called")
+            open_brackets.append((column, not operand_next))
+            if len(open_brackets) > MAX_DEPTH:
+                raise _wrong(column, f"nested too deep, expected at most {MAX_DEPTH} levels")
+            operand_next = True
+        elif operand_next and token not in "+-":
+            inside = (
+                f" inside the bracket of column {open_brackets[-1][0]}"
+                if token == ")" and open_brackets
+                else ""
+            )
+            raise _wrong(column, f"expected a name, a number or '(' before {token!r}{inside}")
+        elif token == ")":
+            if not open_brackets:
+                raise _wrong(column, "this ')' closes nothing, expected an operator or the end")
+            open_brackets.pop()
+        elif token == ",":
+            if not open_brackets or not open_brackets[-1][1]:
+                raise _wrong(column, "',' only separates what a function takes, expected an operator")
+            operand_next = True
+        else:
+            operand_next = True
+        previous = token
+    if operand_next:
+        raise _wrong(len(text) + 1, "the formula ends here, expected a name, a number or '('")
+    if open_brackets:
+        raise _wrong(open_brackets[-1][0], "this '(' is never closed, expected a ')'")
+
+
+def _check_name(name: str, column: int, operand_next: bool, followed_by: str) -> None:
+    if keyword.iskeyword(name):
+        raise _wrong(column, f"{name!r} is a reserved word, expected a name, a number or an operator")
+    if len(name) > MAX_NAME:
+        raise _wrong(
+            column, f"the name {name[:MAX_NAME]}… is too long, expected at most {MAX_NAME} characters"
+        )
+    if not operand_next:
+        return
+    if followed_by == "(":
+        if name not in FUNCTIONS:
+            close = difflib.get_close_matches(name, FUNCTIONS, 1)
+            hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(FUNCTIONS)}"
+            raise _wrong(column, f"unknown function {name!r}; {hint}")
+    elif name in FUNCTIONS:
+        raise _wrong(column, f"{name} is a function, expected '(' after it")
+    elif name == RESULT:
+        raise _wrong(column, f"{RESULT} is what the formula computes, expected another name")
+
+
+def _check_number(number: str, column: int) -> None:
+    if not math.isfinite(float(number)):
+        raise _wrong(column, f"the number {number[:MAX_NAME]} is too large, expected at most 1.8e308")
+    if number.isdigit() and number[0] == "0" and number.strip("0"):
+        raise _wrong(column, f"expected {number[:MAX_NAME]} without zeros in front")  # Python's octal trap
+
+
+def _flatten(tree: ast.expr, column: Callable[[ast.expr], int]) -> list[tuple[str, Any]]:
+    """The steps of a tree, operands first. A loop with its own stack: depth costs nothing."""
+    steps: list[tuple[str, Any]] = []
+    waiting: list[tuple[ast.expr, int]] = [(tree, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise _wrong(column(node), f"nested too deep, expected at most {MAX_DEPTH} levels")
+        operands: list[ast.expr]
+        match node:
+            case ast.Constant(value=int() | float() as number):
+                steps.append(("number", float(number)))
+                continue
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+                steps.append(("number", -float(number)))
+                continue
+            case ast.Name(id=name):
+                steps.append(("name", name))
+                continue
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                waiting.append((operand, depth + 1))
+                continue
+            case ast.UnaryOp(operand=operand):
+                operands = [operand]
+                steps.append((_OPERATORS[type(node.op)], 1))
+            case ast.BinOp(left=left, right=right):
+                operands = [left, right]
+                steps.append((_OPERATORS[type(node.op)], 2))
+            case ast.Call(func=ast.Name(id=name), args=operands):
+                arity = OPS[name].arity
+                if len(operands) != arity:
+                    raise _wrong(
+                        column(node),
+                        f"{name} expected {arity} argument{'s' * (arity != 1)}, got {len(operands)}",
+                    )
+                steps.append((name, arity))
+            case _:
+                raise _wrong(column(node), "expected names, numbers, operators and functions only")
+        for k, operand in enumerate(operands):
+            # a long sum leans to the left without being nested for its reader
+            level = isinstance(node, ast.BinOp) and k == 0 and isinstance(operand, ast.BinOp)
+            waiting.append((operand, depth if level else depth + 1))
+    return steps[::-1]
+
+
+def parse(text: str) -> Formula:
+    """Read a formula; raises SceneError with one sentence, the column and what was expected."""
+    if len(text) > MAX_LENGTH:
+        raise _wrong(MAX_LENGTH + 1, f"the formula is too long, expected at most {MAX_LENGTH} characters")
+    plain = re.sub(r"\s", " ", text.translate(_PLAIN))
+    if not plain.strip():
+        raise _wrong(1, "the formula is empty, expected something like tanh(w*x + b)")
+    _scan(plain)
+    source = plain.lstrip()
+    shift = len(plain) - len(source) + 1
+    try:
+        tree = ast.parse(source, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise _wrong(
+            shift, "this can not be read, expected names, numbers, operators and functions"
+        ) from None
+    encoded = source.encode()  # ast counts bytes
+    steps = _flatten(tree, lambda node: shift + len(encoded[: node.col_offset].decode()))
+    names = tuple(dict.fromkeys(detail for what, detail in steps if what == "name"))
+    if not names:
+        raise _wrong(shift, "there is nothing to differentiate by, expected at least one name")
+    return Formula(tuple(steps), names, _wants_positive(steps))
+
+
+def _wants_positive(steps: list[tuple[str, Any]]) -> bool:
+    exponents = [steps[k - 1] for k, (what, _) in enumerate(steps) if what == "power"]
+    broken = any(what != "number" or value != round(value) for what, value in exponents)
+    return broken or any(what in ("log", "sqrt") for what, _ in steps)
+
+
+def parse_values(text: str) -> dict[str, float]:
+    """`w1=0.5, x1=-1` as a dict; raises SceneError with one sentence."""
+    values: dict[str, float] = {}
+    plain = text.translate(_PLAIN)
+    for part in plain.split(",") if plain.strip() else []:
+        name, equals, number = (s.strip() for s in part.partition("="))
+        if not equals or not name or name in values:
+            raise SceneError(
+                f"values: {part.strip()[:40]!r} can not be used, expected each name once as name=number"
+            )
+        try:
+            values[name] = float(number)
+        except ValueError:
+            values[name] = math.nan
+        if not math.isfinite(values[name]):
+            raise SceneError(
+                f"values: {name[:MAX_NAME]} can not be {number[:40]!r}, expected a finite number"
+            )
+    return values
+
+
+# Forward-mode dual numbers (value, slope), independent of the engine: the closed form next to its gradients
+
+
+def _step(condition: bool) -> float:
+    return 1.0 if condition else 0.0
+
+
+def _logistic(a: float) -> float:
+    return float(np.exp(-np.logaddexp(0.0, -a)))
+
+
+_VALUES: dict[str, Callable[..., float]] = {
+    "add": lambda a, b: a + b,
+    "subtract": lambda a, b: a - b,
+    "multiply": lambda a, b: a * b,
+    "divide": lambda a, b: a / b,
+    "power": lambda a, b: a**b,
+    "negative": lambda a: -a,
+}
+_SLOPES: dict[str, tuple[Callable[..., float], ...]] = {
+    "add": (lambda a, b: 1.0, lambda a, b: 1.0),
+    "subtract": (lambda a, b: 1.0, lambda a, b: -1.0),
+    "multiply": (lambda a, b: b, lambda a, b: a),
+    "divide": (lambda a, b: 1 / b, lambda a, b: -a / b**2),
+    "power": (lambda a, b: b * a ** (b - 1), lambda a, b: a**b * np.log(a)),
+    "negative": (lambda a: -1.0,),
+    "exp": (np.exp,),
+    "log": (lambda a: 1 / a,),
+    "sqrt": (lambda a: 0.5 / np.sqrt(a),),
+    "abs": (np.sign,),
+    "sin": (np.cos,),
+    "cos": (lambda a: -np.sin(a),),
+    "tanh": (lambda a: 1 / np.cosh(a) ** 2,),
+    "sigmoid": (lambda a: _logistic(a) * _logistic(-a),),
+    "relu": (lambda a: _step(a > 0),),
+    "leaky_relu": (lambda a: 1.0 if a > 0 else 0.01,),
+    "elu": (lambda a: 1.0 if a > 0 else np.exp(a),),
+    "softplus": (_logistic,),
+    "maximum": (lambda a, b: _step(a >= b), lambda a, b: _step(a < b)),
+    "minimum": (lambda a, b: _step(a <= b), lambda a, b: _step(a > b)),
+    **{name: (lambda a, b: 0.0,) * 2 for name in ("greater", "less", "greater_equal", "less_equal")},
+}
+
+
+def _numeric_slope(function: Callable[..., Any], slot: int, operands: list[float]) -> float:
+    """Sixth-order central difference, for an op of the engine that has no slope above."""
+    h = 0.01
+
+    def moved(k: int) -> float:
+        return float(function(*(a + k * h * (i == slot) for i, a in enumerate(operands))))
+
+    return sum(w * (moved(k) - moved(-k)) for k, w in ((1, 45.0), (2, -9.0), (3, 1.0))) / (60.0 * h)
+
+
+def _dual(op: str, *operands: tuple[np.float64, np.ndarray]) -> tuple[np.float64, np.ndarray]:
+    """One operation on duals: the value, and by the chain rule its slopes in all names at once."""
+    at = [np.float64(value) for value, _ in operands]
+    function = _VALUES.get(op) or OPS[op].forward
+    with np.errstate(all="ignore"):
+        slopes = np.zeros_like(operands[0][1])
+        for slot, (_, inner) in enumerate(operands):
+            if inner.any():  # what does not move has no part in it: a power's constant exponent
+                local = _SLOPES[op][slot](*at) if op in _SLOPES else _numeric_slope(function, slot, list(at))
+                slopes = slopes + local * inner
+        return np.float64(function(*at)), slopes
+
+
+def _by_duals(r: Recording) -> tuple[np.float64, np.ndarray]:
+    formula = parse(str(r.parameters["formula"]))
+    unit = dict(zip(formula.names, np.eye(len(formula.names)), strict=True))
+    zero = np.zeros(len(formula.names))
+    return formula.run(
+        lambda name: (np.float64(r.value(name)), unit[name]), lambda number: (np.float64(number), zero), _dual
+    )
+
+
+def _partials(r: Recording) -> tuple[Any, Any]:
+    names = parse(str(r.parameters["formula"])).names
+    return np.array([r.grad(name) for name in names]), _by_duals(r)[1]
+
+
+def _result(r: Recording) -> tuple[Any, Any]:
+    return r.value(RESULT), np.asarray(_by_duals(r)[0])
+
+
+def _reuse(r: Recording) -> tuple[Any, Any]:
+    names = parse(str(r.parameters["formula"])).names
+    sums = [sum(sent for _, sent in r.contributions(name)) for name in names]
+    return np.array([r.grad(name) for name in names]), np.array(sums)
+
+
+@scene(
+    "expression",
+    family="foundations",
+    title=Text("One expression, scalar by scalar", "式を一歩ずつ"),
+    summary=Text(
+        "Type any expression. Every operation becomes one node, and the chain rule walks back over them "
+        "one at a time.",
+        "好きな式を入力してください。演算一つが節点一つになり、連鎖律がそれを一つずつさかのぼります。",
+    ),
+    source="–",
+    parameters=(
+        Parameter(
+            "formula",
+            "tanh(w1*x1 + w2*x2 + b)",
+            Text(
+                "names, numbers, + - * / ** and functions; names that start with x are inputs",
+                "名前、数、+ - * / **、関数。x で始まる名前は入力になる",
+            ),
+            check_text=parse,
+        ),
+        Parameter(
+            "values",
+            "",
+            Text(
+                "values for some names, as in w1=0.5, x1=-1; the others are drawn from the seed",
+                "名前の値。例: w1=0.5, x1=-1。残りはシードから決まる",
+            ),
+            check_text=parse_values,
+        ),
+    ),
+    formulas=(
+        r"y = f(w, x)",
+        r"\frac{\partial y}{\partial a} = \sum_{k\,:\,a \to k} \frac{\partial y}{\partial k}"
+        r"\,\frac{\partial k}{\partial a}",
+    ),
+    chapters=(
+        Chapter(
+            "forward",
+            Text("Forward: one operation at a time", "順伝播: 一度に一つの演算"),
+            Text(
+                "The formula is `y = $formula`. Each box is **one** operation on plain numbers: it waits "
+                "until its inputs are there, computes, and hands the result on.\n\n"
+                "Step through it and check each number by hand; nothing is hidden in a box.",
+                "式は `y = $formula` です。箱一つが、ただの数に対する**一つ**の演算です。"
+                "入力がそろうと計算し、結果を次へ渡します。\n\n"
+                "一歩ずつ進め、数を手で確かめてください。箱の中に隠れているものはありません。",
+            ),
+            "start",
+            "forward y",
+        ),
+        Chapter(
+            "seed",
+            Text("The first gradient is 1", "最初の勾配は 1"),
+            Text(
+                "How much does `y` change when `y` changes? Just as much: `∂y/∂y = 1`. This 1 starts the "
+                "way back. The last operation multiplies it by its *local* derivative, one for each "
+                "input.\n\n"
+                "Select the box of `y`: the inspector shows its rule, and the same rule with the numbers "
+                "put in.",
+                "`y` が変わると `y` はどれだけ変わるでしょうか。もちろん同じだけで、`∂y/∂y = 1` です。この "
+                "1 が帰り道の出発点です。最後の演算は、これに入力ごとの*局所*微分を掛けます。\n\n"
+                "`y` の箱を選ぶと、規則と、数を代入した同じ規則がインスペクタに出ます。",
+            ),
+            "loss",
+            "backward y",
+            ("y",),
+            ("y",),
+        ),
+        Chapter(
+            "chain-rule",
+            Text("The chain rule, walked backwards", "連鎖律をさかのぼる"),
+            Text(
+                "Every box does the same small thing: it takes the gradient that arrived and multiplies it "
+                "by its local derivative. A `+` passes it on unchanged, a `×` multiplies by *the other "
+                "factor*, a function by its slope.\n\n"
+                "No box knows the whole formula, and still each name ends up with its exact partial "
+                "derivative.",
+                "どの箱がすることも同じで、届いた勾配に自分の局所微分を掛けるだけです。`+` はそのまま渡し、"
+                "`×` は*もう一方の数*を掛け、関数は傾きを掛けます。\n\n"
+                "式全体を知っている箱はありませんが、それでも各名前に正確な偏微分が届きます。",
+            ),
+            "backward y",
+            "end",
+        ),
+        Chapter(
+            "reuse",
+            Text("A name that is used twice", "二回使われる名前"),
+            Text(
+                "A name is one leaf however often it stands in the formula. Each use sends its own "
+                "instalment, and the gradient is their **sum**. Try `x1*x1 + x1`: the bar of `x1` fills in "
+                "three instalments, and the total is `2·x1 + 1`.\n\n"
+                "Recurrent networks live on exactly this: one weight, used at every time step.",
+                "式に何度現れても、一つの名前は一つの葉です。使われた場所ごとに勾配が分割で届き、"
+                "その**和**が勾配になります。`x1*x1 + x1` を試してください。`x1` には三回に分けて届き、"
+                "合計は `2·x1 + 1` です。\n\n"
+                "再帰型ネットワークは、まさにこの仕組みで動いています。一つの重みを毎時刻で使うのです。",
+            ),
+            "backward y",
+            "end",
+            ("parameters", "inputs"),
+        ),
+    ),
+    proofs=(
+        Proof(
+            "value",
+            Text("the value, computed apart from the engine", "エンジンとは別に計算した値"),
+            r"y = f(w, x)",
+            _result,
+        ),
+        Proof(
+            "partials",
+            Text("all partial derivatives, by dual numbers", "双対数で求めた偏微分"),
+            r"f(a + \varepsilon) = f(a) + f'(a)\,\varepsilon,\quad \varepsilon^2 = 0",
+            _partials,
+        ),
+        Proof(
+            "instalments",
+            Text("the uses' parts add up to the gradient", "使われた場所ごとの分の和が勾配"),
+            r"\frac{\partial y}{\partial a} = \sum_k \left(\frac{\partial y}{\partial a}\right)_k",
+            _reuse,
+        ),
+    ),
+)
+def expression(p: Any, leaves: Leaves) -> Any:
+    formula = parse(p.formula)
+    given = parse_values(p.values)
+    for name in given.keys() - set(formula.names):
+        raise SceneError(
+            f"values: {name[:MAX_NAME]!r} is not in the formula, expected {', '.join(formula.names)}"
+        )
+    made = {name: _leaf(leaves, name, given.get(name), formula.wants_positive) for name in formula.names}
+    y = formula.run(made.__getitem__, float, lambda op, *operands: getattr(ag, op)(*operands))
+    if len(formula.steps) == 1:
+        y = 1.0 * y  # a name alone: the result still gets a node of its own
+    if not np.isfinite(y.value):
+        raise SceneError(
+            f"formula: the result is {float(y.value)} at these values, expected a finite number; "
+            "choose others with the parameter values, or another seed"
+        )
+    return y.named(RESULT)
+
+
+def _leaf(leaves: Leaves, name: str, given: float | None, positive: bool) -> Any:
+    """A scalar leaf of ±0.1 … ±2.0, never 0, so that a quotient of names is finite."""
+    if given is None:
+        rng = np.random.default_rng([leaves.seed, zlib.crc32(name.encode())])
+        size, negative = rng.integers(1, 21) / 10.0, rng.integers(2)
+        given = -size if negative and not positive else size
+    if name.startswith("x"):
+        with scope("inputs"):
+            leaf = leaves.input(name, given)
+    else:
+        leaf = leaves.parameter(name, given)
+    return leaf if isinstance(leaf, Tensor) else leaf[()]
