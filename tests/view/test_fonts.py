@@ -1,16 +1,28 @@
 """The bundled faces cover every character that Backstep shows, and numbers align."""
 
+from itertools import pairwise
+
 import pytest
-from PySide6.QtGui import QFontDatabase, QFontInfo, QFontMetricsF, QGlyphRun, QImage, QRawFont, QTextLayout
+from PySide6.QtGui import (
+    QColor,
+    QFontDatabase,
+    QFontInfo,
+    QFontMetricsF,
+    QGlyphRun,
+    QImage,
+    QPainter,
+    QRawFont,
+    QTextLayout,
+)
 
 from explorer.view import fonts
 
 GREEK = "".join(map(chr, [*range(0x3B1, 0x3CA), *range(0x391, 0x3A2), *range(0x3A3, 0x3AA)]))
-MATHS = (
-    "∂∑Σ∏√∇∞±×÷·⊙⊗⊕≤≥≠≈∈∉∝→←↑↓⇒⇔⟨⟩‖′″ᵀ⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾₀₁₂₃₄₅₆₇₈₉ₜŷ\u0302σ✓✗▶⏸■●○◀▸▾…–—−“”‘’½¼°µ"
-)
-JAPANESE = "誤差逆伝播法勾配消失長短期記憶再生一時停止語彙閾値畳み込み重み入力層出力層、。「」・ーＡＢＣ１２３（）"
-LATIN = "".join(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x180)]))
+MATHS = "∂∑Σ∏√∇∞±×÷·⊙⊗⊕≤≥≠≈∈∉∝→←↑↓⇒⇔⟨⟩‖′″ᵀ⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾₀₁₂₃₄₅₆₇₈₉ₜŷ\u0302σ✓✗▶⏸■●○◀▸▾…–—−“”‘’½¼°µ"
+JAPANESE = "誤差逆伝播法勾配消失長短期記憶再生一時停止語彙閾値畳み込み重み、。「」・ーＡＢＣ１２３（）"
+LATIN = "".join(
+    map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x149), *range(0x14A, 0x180)])
+)  # U+0149 is deprecated
 
 
 @pytest.fixture(autouse=True)
@@ -77,8 +89,6 @@ def test_licences_lie_beside_the_faces():
 
 
 def test_pause_has_ink(qapp):
-    from PySide6.QtGui import QColor, QPainter
-
     image = QImage(40, 40, QImage.Format.Format_RGB32)
     image.fill(QColor("white"))
     painter = QPainter(image)
@@ -86,5 +96,5 @@ def test_pause_has_ink(qapp):
     painter.drawText(5, 32, "⏸")
     painter.end()
     dark = [x for x in range(40) if image.pixelColor(x, 22).lightness() < 100]
-    gaps = [b - a for a, b in zip(dark, dark[1:], strict=False) if b - a > 1]
+    gaps = [b - a for a, b in pairwise(dark) if b - a > 1]
     assert len(dark) > 6 and len(gaps) == 1  # two bars

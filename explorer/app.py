@@ -1,0 +1,57 @@
+"""The application: QApplication, fonts, language, and the window on what was asked for."""
+
+from __future__ import annotations
+
+import sys
+
+from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtWidgets import QApplication
+
+from explorer.model import text
+from explorer.view.dialogs import install_qt_translation
+from explorer.view.fonts import load_fonts, ui_font
+from explorer.view.icons import app_icon
+from explorer.view.settings import Settings
+from explorer.view.window import Window
+
+
+def make_application() -> QApplication:
+    """The one QApplication, with our style and fonts; the present one when there is one."""
+    existing = QApplication.instance()
+    if isinstance(existing, QApplication):
+        load_fonts()
+        return existing
+    QCoreApplication.setApplicationName("backstep")
+    QCoreApplication.setOrganizationName("backstep")
+    QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
+    app = QApplication(sys.argv[:1])
+    app.setStyle("Fusion")
+    load_fonts()
+    app.setFont(ui_font(13))
+    app.setWindowIcon(app_icon())
+    return app
+
+
+def run(target: str | None = None, language: str | None = None, theme: str | None = None) -> int:
+    """Open the window on the start page, a catalogue scene or a scene file; returns the exit code.
+
+    Raises SceneError when the target can not be opened.
+    """
+    from explorer.model.files import is_scene_file
+    from scenes.scene import find_scene
+
+    settings = Settings()
+    text.set_language(language or settings.language)
+    if target and not is_scene_file(target):
+        find_scene(target)
+    app = make_application()
+    install_qt_translation(text.language())
+    if theme:
+        settings.theme = theme
+    window = Window(settings=settings)
+    if target and is_scene_file(target):
+        window.open_file(target)
+    elif target:
+        window.open_scene(target)
+    window.show()
+    return app.exec()

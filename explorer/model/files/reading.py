@@ -1,0 +1,390 @@
+"""From a scene file to a state. Whatever stands in the file, it ends in a state or a FileError.
+
+Nothing in a file is run, imported, or used as a path: scenes and parameters are looked up in the catalogue.
+"""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from explorer.model.files import schema
+from explorer.model.files.atomic import Snapshot, read_whole
+from explorer.model.files.limits import (
+    LIMITS,
+    Faults,
+    FileError,
+    clean,
+    clean_text,
+    clean_title,
+    depth,
+    scan,
+    too_large,
+)
+from explorer.model.files.schema import FORMAT, VERSION, VERSIONS, Scene1, inside
+from explorer.model.text import tr
+from scenes import SCENES
+from scenes.scene import Scene, SceneError, Value
+
+if TYPE_CHECKING:
+    from explorer.model.session import State
+
+SUFFIX = ".backstep"
+Camera = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class UserChapter:
+    """A stretch of steps that the user framed and wrote about."""
+
+    id: str
+    title: str = ""
+    text: str = ""  # Markdown
+    start: float = 0.0
+    stop: float = 0.0
+    camera: Camera | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a file said."""
+
+    state: State
+    read_only: bool = False  # it comes from a newer version and says more than is understood here
+    warning: str = ""
+    title: str = ""
+    notes: str = ""  # Markdown
+    chapters: tuple[UserChapter, ...] = ()
+    ext: Mapping[str, bytes] = field(default_factory=dict)  # other programs' JSON by namespace, as it stood
+    snapshot: Snapshot | None = None
+
+    def extras(self) -> dict[str, Any]:
+        """What is kept beside the state: the keywords of `encode` and `save`."""
+        return {"title": self.title, "notes": self.notes, "chapters": self.chapters, "ext": self.ext}
+
+
+def is_scene_file(target: str) -> bool:
+    """Whether a word on the command line means a file and not a scene of the catalogue."""
+    if target in SCENES:
+        return False
+    if target.lower().endswith((SUFFIX, ".json")):
+        return True
+    separators = {os.sep, os.altsep or os.sep, "/"}
+    return any(s in target for s in separators) or os.path.isfile(target)
+
+
+# Reading
+
+
+def load(path: str | os.PathLike[str]) -> Loaded:
+    """Raises FileError; the scene is not built yet, but its parameters are those that it takes."""
+    return _load(path, Faults(file_name(path), 1))
+
+
+def faults(path: str | os.PathLike[str]) -> list[FileError]:
+    """Everything that is wrong with a file, at most 50 faults."""
+    collected = Faults(file_name(path), LIMITS.faults)
+    try:
+        _load(path, collected)
+    except FileError as error:
+        if error not in collected.found:
+            collected.found.append(error)
+    return collected.found
+
+
+def decode(data: bytes, name: str) -> Loaded:
+    """Raises FileError, which calls the file `name`."""
+    return _decode(data, Faults(name, 1))
+
+
+def snapshot(path: str | os.PathLike[str]) -> Snapshot:
+    """Size, time and checksum of a file, to see later whether it has changed. Raises FileError."""
+    return _read(path, Faults(file_name(path), 1))[1]
+
+
+def _load(path: str | os.PathLike[str], faults: Faults) -> Loaded:
+    data, read = _read(path, faults)
+    return replace(_decode(data, faults), snapshot=read)
+
+
+def _read(path: str | os.PathLike[str], faults: Faults) -> tuple[bytes, Snapshot]:
+    try:
+        data, read = read_whole(path, LIMITS.file_bytes)
+    except FileNotFoundError:
+        raise faults.fatal("not_found", tr("there is no such file")) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        problem = tr("it can not be read ({reason})").format(reason=reason(error))
+        raise faults.fatal("unreadable", problem) from None
+    if len(data) > LIMITS.file_bytes:
+        raise faults.fatal("too_large", too_large(LIMITS.file_bytes))
+    return data, read
+
+
+def _decode(data: bytes, faults: Faults) -> Loaded:
+    _check_text(data, faults)
+    scan(data, faults)
+    try:
+        version = _head(data, faults)
+        newer = version > VERSION
+        kind = VERSIONS[VERSION].lax if newer else VERSIONS[version].strict
+        try:
+            document = msgspec.json.decode(data, type=kind)
+        except msgspec.ValidationError as error:
+            document = schema.explain(data, kind, faults)
+            if not faults.found:  # the pieces fit and the whole does not
+                raise faults.fatal("invalid", schema.in_words(str(error))[0]) from None
+            if not isinstance(document, Scene1):
+                raise faults.found[-1] from None
+    except msgspec.DecodeError as error:
+        raise faults.fatal("not_json", *_where(data, str(error))) from None
+    except UnicodeDecodeError:
+        raise faults.fatal("not_json", tr("it is not a text in UTF-8")) from None
+    except RecursionError:
+        raise faults.fatal("too_many", tr("lists and objects are nested too deep")) from None
+    loaded = _understood(schema.upgraded(document, min(version, VERSION)), faults)
+    if faults.found:
+        raise faults.found[-1]
+    if not newer:
+        return loaded
+    warning = tr("{file} was saved by a newer version; it can be shown here, but not be saved")
+    return replace(loaded, read_only=True, warning=warning.format(file=clean(faults.name, 60)))
+
+
+def _check_text(data: bytes, faults: Faults) -> None:
+    """Say it plainly when this is no UTF-8 text at all."""
+    if not data.strip():
+        raise faults.fatal("not_json", tr("the file is empty"))
+    if data.startswith(codecs.BOM_UTF8):
+        problem = tr("it starts with a byte order mark; save it as UTF-8 without one")
+        raise faults.fatal("not_json", problem)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:4]:
+        raise faults.fatal("not_json", tr("it is a text in UTF-16 or UTF-32; save it as UTF-8"))
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for i in range(0, len(data), 2**16):  # in pieces: the text may take four times the file's size
+            decoder.decode(data[i : i + 2**16])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise faults.fatal("not_json", tr("it is not a text in UTF-8")) from None
+
+
+def _head(data: bytes, faults: Faults) -> int:
+    """Format and version, before anything else is looked at."""
+    try:
+        head = msgspec.json.decode(data, type=schema.Head)
+    except msgspec.ValidationError as error:
+        problem, path = schema.in_words(str(error))
+        raise faults.fatal("invalid" if path else "not_scene", problem, "$" + path) from None
+    if head.format != FORMAT:
+        raise faults.fatal("not_scene", tr("it is not a Backstep scene file"), "$.format")
+    for place, number in (("$.version", head.version), ("$.min_reader", head.min_reader)):
+        if type(number) is not int or number < 1:
+            raise faults.fatal("invalid", tr("expected a whole number from 1 on"), place)
+    if head.min_reader > VERSION:
+        problem = tr("it was saved by a newer version of Backstep; this one can not show it")
+        raise faults.fatal("newer", problem, "$.min_reader")
+    return int(head.version)
+
+
+def _where(data: bytes, message: str) -> tuple[str, str]:
+    """A syntax error in words, and its line and column."""
+    match = re.search(r"(?:JSON is malformed: )?(.*?) \(byte (\d+)\)", message)
+    if match is None:
+        return tr("it is not complete, or not JSON"), "$"
+    before = data[: int(match[2])]
+    line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+    place = tr("line {line}, column {column}").format(line=line, column=column)
+    return tr("it is not JSON ({reason})").format(reason=match[1]), place
+
+
+def _understood(document: Scene1, faults: Faults) -> Loaded:
+    """Everything that the structs can not say: limits, the catalogue, numbers."""
+    from explorer.model.session import State
+
+    view = document.view
+    notes = clean_text(_joined(document.notes))
+    _bounded(faults, len(document.title), LIMITS.title, "$.title")
+    _bounded(faults, len(notes), LIMITS.text, "$.notes")
+    state = State(
+        scene=document.scene,
+        parameters=_parameters(document, faults),
+        seed=document.seed,
+        edits=_edits(document, faults),
+        folded=_folded(document, faults),
+        t=moment(view.t),
+        speed=view.speed if LIMITS.speed[0] <= view.speed <= LIMITS.speed[1] else 1.0,
+        selection=selection(view.selection),
+        camera=camera(view.camera),
+        chapter=view.chapter if _is_name(view.chapter, LIMITS.key) else "",
+    )
+    return Loaded(
+        state,
+        title=clean_title(document.title),
+        notes=notes,
+        chapters=_chapters(document, faults),
+        ext=_extensions(document, faults),
+    )
+
+
+def _parameters(document: Scene1, faults: Faults) -> dict[str, Value]:
+    scene = SCENES.get(document.scene)
+    if scene is None:
+        name = clean(document.scene, 60)
+        near = difflib.get_close_matches(document.scene[:60], SCENES, 1)
+        form = tr("there is no scene {scene}; `backstep list` names them all")
+        form = tr("there is no scene {scene}; did you mean {near}?") if near else form
+        faults.add("unknown_scene", form.format(scene=repr(name), near="".join(near)), "$.scene")
+        return {}
+    chosen = scene.defaults()
+    for name, value in document.parameters.items():
+        place = inside("$.parameters", name)
+        if len(name) > LIMITS.key:
+            faults.add("bad_parameter", tr("the scene has no such parameter"), place)
+        elif isinstance(value, str) and len(value) > LIMITS.parameter_text:
+            _bounded(faults, len(value), LIMITS.parameter_text, place)
+        else:
+            try:
+                chosen[name] = scene.check({name: value})[name]
+            except _REFUSALS as error:
+                faults.add("bad_parameter", _refusal(error), place)
+    if not faults.found:
+        _check_size(scene, chosen, faults)
+    return chosen
+
+
+# What a scene's own check may run into with a text that nobody thought of
+_REFUSALS = (SceneError, ValueError, TypeError, ArithmeticError, LookupError, RecursionError, SyntaxError)
+
+
+def _refusal(error: Exception) -> str:
+    return str(error) if isinstance(error, SceneError) else tr("the scene can not take this value")
+
+
+def _check_size(scene: Scene, chosen: dict[str, Value], faults: Faults) -> None:
+    try:
+        size = scene.estimate(SimpleNamespace(**chosen)) if scene.estimate else 0
+    except _REFUSALS as error:
+        faults.add("bad_parameter", _refusal(error), "$.parameters")
+        return
+    if not size <= LIMITS.nodes:
+        problem = tr("with these values the scene has about {count} nodes, at most {most} fit")
+        faults.add("too_many", problem.format(count=str(size)[:20], most=LIMITS.nodes), "$.parameters")
+
+
+def _edits(document: Scene1, faults: Faults) -> dict[str, np.ndarray]:
+    if not _bounded(faults, len(document.edits), LIMITS.edits, "$.edits", tr("entries")):
+        return {}
+    edits = {}
+    total = 0
+    for key, array in document.edits.items():
+        place = inside("$.edits", key)
+        if not _is_name(key, LIMITS.key) or ".." in key.split("/"):
+            faults.add("invalid", tr("this can not be the name of a leaf"), place)
+            continue
+        try:
+            total += schema.array_bytes(array)
+            if total > LIMITS.arrays_bytes:
+                problem = tr("all arrays together can take at most {most} MB")
+                faults.add("too_large", problem.format(most=LIMITS.arrays_bytes // 10**6), "$.edits")
+                return {}
+            edits[key] = schema.to_array(array)
+        except schema.Problem as problem:
+            faults.add(problem.code, problem.problem, place + problem.path)
+    return edits
+
+
+def _folded(document: Scene1, faults: Faults) -> frozenset[str]:
+    if not _bounded(faults, len(document.folded), LIMITS.folded, "$.folded", tr("entries")):
+        return frozenset()
+    for i, path in enumerate(document.folded):
+        if not _is_name(path, LIMITS.scope) or ".." in path.split("/"):
+            faults.add("invalid", tr("this can not be the path of a scope"), f"$.folded[{i}]")
+    return frozenset(document.folded)
+
+
+def _chapters(document: Scene1, faults: Faults) -> tuple[UserChapter, ...]:
+    if not _bounded(faults, len(document.chapters), LIMITS.chapters, "$.chapters", tr("entries")):
+        return ()
+    chapters: dict[str, UserChapter] = {}
+    for i, chapter in enumerate(document.chapters):
+        place = f"$.chapters[{i}]"
+        text = clean_text(_joined(chapter.text))
+        _bounded(faults, len(chapter.title), LIMITS.title, place + ".title")
+        _bounded(faults, len(text), LIMITS.text, place + ".text")
+        if not _is_name(chapter.id, LIMITS.key) or chapter.id in chapters:
+            problem = tr("expected a name of its own, of 1 to {most} characters").format(most=LIMITS.key)
+            faults.add("invalid", problem, place + ".id")
+        if not 0 <= chapter.start <= chapter.stop <= LIMITS.moment:
+            problem = tr("expected 0 ≤ start ≤ stop ≤ {most}").format(most=int(LIMITS.moment))
+            faults.add("invalid", problem, place + ".start")
+        chapters[chapter.id] = UserChapter(
+            chapter.id, clean_title(chapter.title), text, chapter.start, chapter.stop, camera(chapter.camera)
+        )
+    return tuple(chapters.values())
+
+
+def _extensions(document: Scene1, faults: Faults) -> dict[str, bytes]:
+    if not _bounded(faults, len(document.ext), LIMITS.extensions, "$.ext", tr("entries")):
+        return {}
+    kept = {name: bytes(raw) for name, raw in document.ext.items()}
+    _bounded(faults, sum(map(len, kept.values())), LIMITS.extension_bytes, "$.ext", tr("bytes"))
+    for name, raw in kept.items():
+        if not _is_name(name, LIMITS.key):
+            faults.add("invalid", tr("this can not be a namespace"), inside("$.ext", name))
+        elif len(raw) <= LIMITS.extension_bytes and depth(raw) > LIMITS.extension_depth:
+            faults.add("too_many", tr("lists and objects are nested too deep"), inside("$.ext", name))
+    return kept
+
+
+def _bounded(faults: Faults, count: int, most: int, place: str, unit: str = "") -> bool:
+    if count > most:
+        problem = tr("expected at most {most} {unit}").format(most=most, unit=unit or tr("characters"))
+        faults.add("too_many" if unit else "too_large", problem, place)
+    return count <= most
+
+
+def _is_name(name: str, most: int) -> bool:
+    return 0 < len(name) <= most and name.isprintable()
+
+
+def _joined(lines: str | Sequence[str]) -> str:
+    return lines if isinstance(lines, str) else "\n".join(lines)
+
+
+# What was on screen never keeps a file from opening: it is put right without a word
+
+
+def moment(t: float) -> float:
+    return min(max(t, 0.0), LIMITS.moment) if math.isfinite(t) else 0.0
+
+
+def camera(value: Camera | None) -> Camera | None:
+    if value is None or not all(map(math.isfinite, value)):
+        return None
+    x, y, zoom = value
+    good = max(abs(x), abs(y)) <= LIMITS.camera and LIMITS.zoom[0] <= zoom <= LIMITS.zoom[1]
+    return (x, y, zoom) if good else None
+
+
+def selection(nodes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(n for n in nodes[: LIMITS.selection] if 0 <= n < 2**31)
+
+
+def reason(error: Exception) -> str:
+    """What the system says, without the path."""
+    return getattr(error, "strerror", None) or tr("the name can not be used")
+
+
+def file_name(path: str | os.PathLike[str]) -> str:
+    path = os.fspath(path)
+    return os.path.basename(path) or path

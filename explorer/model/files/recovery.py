@@ -1,0 +1,163 @@
+"""Work that was not saved when the program ended: kept in a folder of the application, offered once more.
+
+A file stays until its work was saved or thrown away on purpose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from explorer.model.files.atomic import Snapshot, read_whole, write_atomic
+from explorer.model.files.limits import LIMITS, FileError
+from explorer.model.files.reading import Loaded, decode, reason, snapshot
+from explorer.model.files.writing import encode
+from explorer.model.text import tr
+
+if TYPE_CHECKING:
+    from explorer.model.session import State
+
+_NAME = re.compile(r"[0-9a-f]{32}-(\d{1,9})\.json")
+
+
+class _Kept(msgspec.Struct, kw_only=True):
+    """An autosaved scene, and where it came from; for this program on this machine only."""
+
+    format: str = "backstep-autosave"
+    version: int = 1
+    original: str = ""
+    snapshot: tuple[int, int, str] | None = None
+    process: str = ""
+    scene: msgspec.Raw
+
+
+@dataclass(frozen=True)
+class Recoverable:
+    """Work that somebody left behind."""
+
+    file: Path
+    original: str  # path of the file that it was opened from or saved to; empty: none yet
+    snapshot: Snapshot | None  # of the original, when the work was kept
+    saved_at: float  # seconds since 1970
+
+    @property
+    def original_changed(self) -> bool:
+        """Whether the original is not what it was when this work began."""
+        if not self.original or self.snapshot is None:
+            return False
+        try:
+            return snapshot(self.original).sha256 != self.snapshot.sha256
+        except FileError:
+            return True
+
+    def load(self) -> Loaded:
+        """Raises FileError."""
+        kept = _read(self.file)
+        if kept is None:
+            raise FileError("unreadable", self.file.name, tr("the autosaved work can not be read"))
+        return decode(bytes(kept.scene), os.path.basename(self.original) or self.file.name)
+
+
+def autosave(
+    directory: str | os.PathLike[str],
+    state: State,
+    original_path: str | os.PathLike[str] | None,
+    *,
+    file: Path | None = None,
+    since: Snapshot | None = None,
+    **extras: Any,
+) -> Path:
+    """Keep the work; returns the file, to be given as `file` the next time and to `discard` after a save.
+
+    `since` is the original as it was loaded (by default, as it is now); `extras` are the keywords of
+    `encode`. The user's own file is not touched. Raises FileError when nothing can be written.
+    """
+    folder = Path(directory)
+    target = file or folder / f"{uuid.uuid4().hex}-{os.getpid()}.json"
+    original = os.path.abspath(original_path) if original_path else ""
+    if original and since is None:
+        with contextlib.suppress(FileError):
+            since = snapshot(original)
+    scene = msgspec.Raw(encode(state, **extras))
+    kept = _Kept(original=original, snapshot=since, process=_process(os.getpid()), scene=scene)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomic(target, msgspec.json.encode(kept), backup=False)
+    except (OSError, ValueError) as error:
+        problem = tr("the work can not be kept ({reason})").format(reason=reason(error))
+        raise FileError("unwritable", target.name, problem) from None
+    return target
+
+
+def recoverable(directory: str | os.PathLike[str]) -> list[Recoverable]:
+    """What programs that no longer run have left, newest first. Files that can not be read stay unlisted."""
+    found = []
+    try:
+        files = list(Path(directory).iterdir())
+    except OSError:
+        return []
+    for file in files:
+        match = _NAME.fullmatch(file.name)
+        kept = _read(file) if match else None
+        if match is None or kept is None or _runs(int(match[1]), kept.process):
+            continue
+        with contextlib.suppress(OSError):
+            since = Snapshot(*kept.snapshot) if kept.snapshot else None
+            found.append(Recoverable(file, kept.original, since, file.stat().st_mtime))
+    return sorted(found, key=lambda item: -item.saved_at)
+
+
+def discard(item: Recoverable | Path) -> None:
+    """Let the kept work go: after it was saved, or because the user said so."""
+    file = item.file if isinstance(item, Recoverable) else item
+    if not _NAME.fullmatch(file.name):
+        raise ValueError(f"{file.name} is not a file that autosave made")
+    with contextlib.suppress(OSError):
+        file.unlink()
+
+
+def _read(file: Path) -> _Kept | None:
+    try:
+        data, _ = read_whole(file, 2 * LIMITS.file_bytes)
+        kept = msgspec.json.decode(data, type=_Kept)
+    except (OSError, ValueError, RecursionError, msgspec.MsgspecError):
+        return None
+    return kept if (kept.format, kept.version) == ("backstep-autosave", 1) else None
+
+
+def _process(pid: int) -> str:
+    """Tells a process from a later one with the same number; empty where the system does not say."""
+    try:
+        start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {start}"
+    except (OSError, IndexError, ValueError):
+        return ""
+
+
+def _runs(pid: int, process: str) -> bool:
+    """Whether the very process that kept the work still runs."""
+    if sys.platform == "win32":  # os.kill would end it there
+        import ctypes
+
+        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, pid)
+        if not handle:
+            return False
+        code = ctypes.c_ulong()
+        ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
+        ctypes.windll.kernel32.CloseHandle(handle)
+        return code.value == 259  # STILL_ACTIVE
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return not process or _process(pid) == process

@@ -1,0 +1,153 @@
+"""From a state to a scene file: readable text, and a save that is whole or did not happen."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explorer.model.files import schema
+from explorer.model.files.atomic import Snapshot, write_atomic
+from explorer.model.files.limits import FileError, clean, clean_text, clean_title
+from explorer.model.files.reading import (
+    UserChapter,
+    camera,
+    decode,
+    file_name,
+    moment,
+    reason,
+    selection,
+    snapshot,
+)
+from explorer.model.files.schema import FORMAT, MIN_READER, VERSION
+from explorer.model.text import tr
+from scenes import SCENES
+
+if TYPE_CHECKING:
+    from explorer.model.session import State
+
+
+def encode(
+    state: State,
+    *,
+    title: str = "",
+    notes: str = "",
+    chapters: Sequence[UserChapter] = (),
+    ext: Mapping[str, bytes] | None = None,
+) -> bytes:
+    """The file's content: only what differs from the default, one item a line, arrays last."""
+    view = {
+        "t": moment(float(state.t)),
+        "speed": float(state.speed) if math.isfinite(state.speed) else 1.0,
+        "selection": [int(n) for n in selection(state.selection)],
+        "camera": [float(x) for x in camera(state.camera) or ()],
+        "chapter": clean_title(state.chapter),
+    }
+    usual = {"t": 0.0, "speed": 1.0, "selection": [], "camera": [], "chapter": ""}
+    sections: dict[str, Any] = {
+        "parameters": dict(state.parameters),
+        "seed": state.seed,
+        "folded": sorted(state.folded),
+        "view": {name: value for name, value in view.items() if value != usual[name]},
+        "title": clean_title(title),
+        "notes": _split(notes),
+        "chapters": [_chapter(chapter) for chapter in chapters],
+        "ext": dict(ext or {}),
+        "edits": {key: schema.from_array(value) for key, value in state.edits.items()},
+    }
+    head = {"format": FORMAT, "version": VERSION, "min_reader": MIN_READER, "app": _app()}
+    written = {name: value for name, value in sections.items() if value}
+    return schema.pretty(head | {"scene": state.scene} | written)
+
+
+def save(
+    path: str | os.PathLike[str],
+    state: State,
+    *,
+    title: str = "",
+    notes: str = "",
+    chapters: Sequence[UserChapter] = (),
+    ext: Mapping[str, bytes] | None = None,
+    expected: Snapshot | None = None,
+) -> None:
+    """Write the file; raises FileError and leaves the old one as it was.
+
+    With `expected`, what the file was like when it was last read or written, a file that somebody else has
+    changed since is not overwritten. A state that could not be read again goes to `name.recovery.json`.
+    """
+    name = file_name(path)
+    extras: dict[str, Any] = {"title": title, "notes": notes, "chapters": chapters, "ext": ext}
+    if state.scene not in SCENES:
+        raise FileError("unknown_scene", name, tr("only scenes of the catalogue can be saved"), "$.scene")
+    if expected is not None and os.path.exists(path) and snapshot(path).sha256 != expected.sha256:
+        problem = tr("it was changed on disk since it was opened; save under another name or open it again")
+        raise FileError("changed_on_disk", name, problem)
+    data = b""
+    try:
+        data = encode(state, **extras)
+        decode(data, name)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise _recovery(path, data or _anyhow(state, extras), error) from None
+    _write(path, data)
+
+
+def _write(path: str | os.PathLike[str], data: bytes) -> None:
+    try:
+        write_atomic(path, data)
+    except (OSError, ValueError) as error:
+        problem = tr("it can not be written ({reason})").format(reason=reason(error))
+        raise FileError("unwritable", file_name(path), problem) from None
+
+
+def _recovery(path: str | os.PathLike[str], data: bytes, error: Exception) -> FileError:
+    """Nothing is lost because of a mistake of ours: the work goes to a file beside the one that was meant."""
+    beside = Path(os.path.realpath(path) + ".recovery.json")
+    _write(beside, data)
+    why = error.problem if isinstance(error, FileError) else type(error).__name__
+    problem = tr("the scene can not be saved as it is ({reason}); everything was put into {other}")
+    problem = problem.format(reason=clean(why, 80), other=clean(beside.name, 80))
+    return FileError(
+        "recovered", file_name(path), problem, error.place if isinstance(error, FileError) else "$"
+    )
+
+
+def _anyhow(state: State, extras: Mapping[str, Any]) -> bytes:
+    """Everything in some readable form, for a person to pick out."""
+    return json.dumps({"state": vars(state), **extras}, indent=1, default=_by_hand, skipkeys=True).encode()
+
+
+def _by_hand(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) and value.dtype != object else repr(value)
+
+
+def _chapter(chapter: UserChapter) -> dict[str, Any]:
+    framed = camera(chapter.camera)
+    item = {
+        "id": chapter.id,
+        "title": clean_title(chapter.title),
+        "text": _split(chapter.text),
+        "start": float(chapter.start),
+        "stop": float(chapter.stop),
+        "camera": [float(x) for x in framed or ()],
+    }
+    return {name: value for name, value in item.items() if value or name == "id"}
+
+
+def _split(text: str) -> str | list[str]:
+    text = clean_text(text)
+    return text.split("\n") if "\n" in text else text
+
+
+@cache
+def _app() -> str:
+    try:
+        return importlib.metadata.version("backstep")
+    except importlib.metadata.PackageNotFoundError:  # run from its folder
+        return "0.1.0"

@@ -1,0 +1,453 @@
+"""The canvas: one batched widget that shows the frame and turns the mouse into changes of the session.
+
+Two layers: what rests is an image that is drawn again only when a step, the view or the layout changes;
+pulses, hover and selection are drawn on top every time.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from math import floor
+from string import Template
+from typing import Any
+
+from PySide6.QtCore import QElapsedTimer, QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QHelpEvent,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QTransform,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QToolTip, QWidget
+
+from explorer.model import playback, text
+from explorer.model.frame import Frame, frame_at
+from explorer.model.layout import Layout
+from explorer.model.layout.morph import between
+from explorer.model.session import Session
+from explorer.model.text import tr
+from explorer.view import paint
+from explorer.view.theme import Theme
+
+LEAST_ZOOM, MOST_ZOOM = 0.02, 8.0
+FOLD_SECONDS, CAMERA_SECONDS = 0.28, 0.35
+
+
+class Canvas(QWidget):
+    """Shows the session's frame. Wheel zooms, dragging the ground pans, a click selects or folds."""
+
+    node_clicked = Signal(int)
+
+    def __init__(self, session: Session, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("canvas")
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMinimumSize(240, 160)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.session = session
+        self.theme = theme
+        self.reduced_motion = False
+        self._resting: QImage | None = None
+        self._resting_key: Any = None
+        self._resting_transform = QTransform()
+        self._limits = (1.0, 1.0)
+        self._hovered_box: int | None = None
+        self._hovered_edge: int | None = None
+        self._pressed: QPointF | None = None
+        self._panned = False
+        self._settle = QTimer(self, singleShot=True, interval=40)
+        self._settle.timeout.connect(self._draw_again)
+        self._clock = QElapsedTimer()
+        self._fold_from: Layout | None = None
+        self._camera_from: tuple[float, float, float] | None = None
+        self._camera_to: tuple[float, float, float] | None = None
+        self._animation = QTimer(self, interval=16)
+        self._animation.timeout.connect(self._animate)
+        self._shown_layout: Layout | None = None
+        self._forget = session.subscribe(self._changed)
+        self.retranslate()
+
+    def retranslate(self) -> None:
+        self.setAccessibleName(tr("Computation graph"))
+        self.setAccessibleDescription(
+            tr("Drag to move, wheel to zoom, click a box to inspect it, click a title to fold")
+        )
+
+    def release(self) -> None:
+        """Stop listening to the session."""
+        self._forget()
+
+    # The view on the scene
+
+    def camera(self) -> tuple[float, float, float]:
+        """Centre and zoom of what is shown now."""
+        camera = self.session.state.camera
+        if camera is not None:
+            return camera
+        whole = paint.bounds(self.session.frame())
+        zoom = paint.fit(whole, self.width(), self.height(), most=1.6).m11()
+        return whole.center().x(), whole.center().y(), zoom
+
+    def transform(self) -> QTransform:
+        """From scene coordinates to the widget's pixels."""
+        if self._camera_from is not None and self._camera_to is not None:
+            share = self._share(CAMERA_SECONDS)
+            a, b = self._camera_from, self._camera_to
+            x, y = (a[k] + (b[k] - a[k]) * share for k in range(2))
+            zoom = a[2] * (b[2] / a[2]) ** share
+        else:
+            x, y, zoom = self.camera()
+        result = QTransform()
+        result.translate(self.width() / 2, self.height() / 2)
+        result.scale(zoom, zoom)
+        result.translate(-x, -y)
+        return result
+
+    def to_scene(self, point: QPointF) -> QPointF:
+        return self.transform().inverted()[0].map(point)
+
+    def show_everything(self) -> None:
+        self._move_camera(None)
+
+    def show_rect(self, rect: QRectF, most: float = 1.6) -> None:
+        """Bring a rectangle of the scene into view, animated."""
+        transform = paint.fit(rect, self.width(), self.height(), most=most, margin=36.0)
+        self._move_camera((rect.center().x(), rect.center().y(), transform.m11()))
+
+    def show_nodes(self, nodes: set[int], most: float = 1.6) -> None:
+        layout = self.session.layout
+        rects = [layout.rects[k] for n in nodes for k in layout.boxes_of_node.get(n, ())[:1]]
+        if rects:
+            x0, y0 = min(r[0] for r in rects), min(r[1] for r in rects)
+            x1, y1 = max(r[2] for r in rects), max(r[3] for r in rects)
+            self.show_rect(QRectF(x0, y0, x1 - x0, y1 - y0), most)
+
+    def show_chapter(self, id: str) -> None:
+        """Frame what a chapter talks about."""
+        scene, recording = self.session.scene, self.session.recording
+        assert scene is not None and recording is not None
+        chapter = next(c for c in scene.chapters if c.id == id)
+        patterns = [Template(p).safe_substitute(recording.parameters) for p in chapter.frame]
+        if not patterns:
+            self.show_everything()
+            return
+        rect = QRectF()
+        layout, names = self.session.layout, recording.graph.names
+        for area in layout.areas:
+            if any(fnmatchcase(area.scope, p) for p in patterns):
+                rect = rect.united(QRectF(area.x0, area.y0, area.x1 - area.x0, area.y1 - area.y0))
+        for k, box in enumerate(layout.boxes):
+            named = box.kind != "alias" and any(fnmatchcase(names[box.node], p) for p in patterns)
+            if named or (box.kind == "scope" and any(fnmatchcase(box.scope, p) for p in patterns)):
+                x0, y0, x1, y1 = layout.rects[k]
+                rect = rect.united(QRectF(x0, y0, x1 - x0, y1 - y0))
+        if rect.isValid():
+            self.show_rect(rect)
+        else:
+            self.show_everything()
+
+    def zoom_by(self, factor: float, about: QPointF | None = None) -> None:
+        """Zoom around a point of the widget, by default its middle."""
+        x, y, zoom = self.camera()
+        new = min(max(zoom * factor, LEAST_ZOOM), MOST_ZOOM)
+        point = about or QPointF(self.width() / 2, self.height() / 2)
+        fixed = self.to_scene(point)
+        x = fixed.x() - (point.x() - self.width() / 2) / new
+        y = fixed.y() - (point.y() - self.height() / 2) / new
+        self._settle.start()
+        self.session.update(camera=(x, y, new))
+
+    def _move_camera(self, goal: tuple[float, float, float] | None) -> None:
+        start = self.camera()
+        self.session.update(camera=goal)
+        if not self.reduced_motion and self.isVisible():
+            self._camera_from, self._camera_to = start, self.camera()
+            self._clock.start()
+            self._animation.start()
+        self.update()
+
+    # Drawing
+
+    def look(self) -> paint.Look:
+        """How the frame is drawn now."""
+        session = self.session
+        return paint.Look(
+            self.theme,
+            session.notation,
+            selection=frozenset(session.state.selection),
+            hovered_box=self._hovered_box,
+            hovered_edge=self._hovered_edge,
+            highlight=self._highlighted(),
+            value_limit=self._limits[0],
+            gradient_limit=self._limits[1],
+        )
+
+    def _highlighted(self) -> frozenset[int]:
+        session = self.session
+        if not session.state.chapter or session.scene is None or session.recording is None:
+            return frozenset()
+        chapter = next((c for c in session.scene.chapters if c.id == session.state.chapter), None)
+        if chapter is None:
+            return frozenset()
+        patterns = [Template(p).safe_substitute(session.recording.parameters) for p in chapter.highlight]
+        names = session.recording.graph.names
+        return frozenset(i for i, n in enumerate(names) if n and any(fnmatchcase(n, p) for p in patterns))
+
+    def shown_frame(self) -> Frame:
+        """The session's frame, on the way between two layouts while a fold is animated."""
+        if self._fold_from is None:
+            return self.session.frame()
+        layout = between(self._fold_from, self.session.layout, self._share(FOLD_SECONDS))
+        return frame_at(self.session.trace, layout, self.session.state.t)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        if self.session.recording is None:
+            paint.fill_background(painter, QRectF(self.rect()), self.theme)
+            return
+        frame, look, transform = self.shown_frame(), self.look(), self.transform()
+        t = frame.t
+        ratio = self.devicePixelRatioF()
+        key = (
+            id(frame.trace),
+            id(frame.layout),
+            floor(t),
+            t > floor(t),
+            self.size(),
+            ratio,
+            self.theme.name,
+            text.language(),
+            look.notation,
+        )
+        fresh = self._resting is not None and self._resting_key == key
+        if fresh and self._resting_transform != transform and self._settle.isActive():
+            paint.fill_background(painter, QRectF(self.rect()), self.theme)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.setTransform(self._resting_transform.inverted()[0] * transform)
+            painter.drawImage(QPointF(0, 0), self._resting)
+        else:
+            if not fresh or self._resting_transform != transform:
+                self._resting = self._drawn(frame, look, transform, ratio)
+                self._resting_key, self._resting_transform = key, transform
+            painter.drawImage(QPointF(0, 0), self._resting)
+        painter.setTransform(transform)
+        paint.paint_moving(painter, frame, look)
+        painter.end()
+
+    def _drawn(self, frame: Frame, look: paint.Look, transform: QTransform, ratio: float) -> QImage:
+        image = QImage(
+            round(self.width() * ratio), round(self.height() * ratio), QImage.Format.Format_RGB32
+        )
+        image.setDevicePixelRatio(ratio)
+        painter = QPainter(image)
+        paint.fill_background(painter, QRectF(self.rect()), self.theme)
+        painter.setTransform(transform)
+        visible = transform.inverted()[0].mapRect(QRectF(self.rect()))
+        paint.paint_resting(painter, frame, look, visible)
+        painter.end()
+        return image
+
+    def _draw_again(self) -> None:
+        self.update()
+
+    def _share(self, seconds: float) -> float:
+        x = min(self._clock.elapsed() / 1000 / seconds, 1.0)
+        return x * x * (3 - 2 * x)
+
+    def _animate(self) -> None:
+        elapsed = self._clock.elapsed() / 1000
+        if elapsed >= FOLD_SECONDS:
+            self._fold_from = None
+        if elapsed >= CAMERA_SECONDS:
+            self._camera_from = self._camera_to = None
+            self._animation.stop()
+        self.update()
+
+    def _changed(self, changed: frozenset[str]) -> None:
+        session = self.session
+        if session.recording is not None and ("trace" in changed or "recording" in changed):
+            self._limits = paint.limits(session.frame())
+        if "layout" in changed or "recording" in changed:
+            old, self._shown_layout = self._shown_layout, session.layout if session.recording else None
+            self._hovered_box = self._hovered_edge = None
+            same_graph = (
+                old is not None and self._shown_layout is not None and old.topology is self._shown_layout.topology
+            )
+            if same_graph and not self.reduced_motion and self.isVisible():
+                self._fold_from = old
+                self._camera_from = self._camera_to = None
+                self._clock.start()
+                self._animation.start()
+            else:
+                self._fold_from = None
+        self.update()
+
+    # The hand
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if self.session.recording is None:
+            return
+        delta = event.angleDelta()
+        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier or abs(delta.x()) > abs(delta.y()):
+            self._pan(QPointF(delta.x() or delta.y(), 0) * 0.5)
+        else:
+            self.zoom_by(1.0015 ** delta.y(), event.position())
+        event.accept()
+
+    def _pan(self, by: QPointF) -> None:
+        x, y, zoom = self.camera()
+        self._camera_from = self._camera_to = None
+        self._settle.start()
+        self.session.update(camera=(x - by.x() / zoom, y - by.y() / zoom, zoom))
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if self.session.recording is not None and event.button() in (
+            Qt.MouseButton.LeftButton,
+            Qt.MouseButton.MiddleButton,
+        ):
+            self._pressed, self._panned = event.position(), False
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self.session.recording is None:
+            return
+        if self._pressed is not None and event.buttons():
+            moved = event.position() - self._pressed
+            if self._panned or moved.manhattanLength() > 4:
+                self._panned = True
+                self.setCursor(Qt.CursorShape.ClosedHandCursor)
+                self._pan(moved)
+                self._pressed = event.position()
+            return
+        point = self.to_scene(event.position())
+        layout = self.session.layout
+        box = layout.box_at(point.x(), point.y())
+        edge = None
+        if box is None:
+            edge = layout.edge_at(point.x(), point.y(), 6.0 / self.transform().m11())
+        if (box, edge) != (self._hovered_box, self._hovered_edge):
+            self._hovered_box, self._hovered_edge = box, edge
+            self.update()
+        over_header = box is None and layout.area_header_at(point.x(), point.y()) is not None
+        pointing = box is not None or over_header
+        self.setCursor(Qt.CursorShape.PointingHandCursor if pointing else Qt.CursorShape.ArrowCursor)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self.unsetCursor()
+        pressed, self._pressed = self._pressed, None
+        if pressed is None or self._panned or event.button() != Qt.MouseButton.LeftButton:
+            return
+        point = self.to_scene(event.position())
+        session, layout = self.session, self.session.layout
+        k = layout.box_at(point.x(), point.y())
+        adding = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        if k is not None and layout.boxes[k].kind == "scope" and not adding:
+            session.fold(layout.boxes[k].scope, False)
+        elif k is not None:
+            self._select(layout.boxes[k].node, adding)
+        elif (scope := layout.area_header_at(point.x(), point.y())) is not None:
+            session.fold(scope, True)
+        elif not adding:
+            session.update(selection=())
+
+    def _select(self, node: int, adding: bool) -> None:
+        now = self.session.state.selection
+        if adding:
+            chosen = tuple(n for n in now if n != node) if node in now else (*now, node)
+        else:
+            chosen = (node,)
+        self.session.update(selection=chosen)
+        self.node_clicked.emit(node)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        if self.session.recording is None:
+            return
+        point = self.to_scene(event.position())
+        k = self.session.layout.box_at(point.x(), point.y())
+        if k is None:
+            self.show_everything()
+        else:
+            self.show_nodes({self.session.layout.boxes[k].node}, most=2.4)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._hovered_box = self._hovered_edge = None
+        self.update()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self.update()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape and self.session.state.selection:
+            self.session.update(selection=())
+        else:
+            super().keyPressEvent(event)
+
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QHelpEvent) and self.session.recording is not None:
+            words = self.words_at(self.to_scene(QPointF(event.pos())))
+            if words:
+                QToolTip.showText(event.globalPos(), words, self)
+            else:
+                QToolTip.hideText()
+            return True
+        return super().event(event)
+
+    def words_at(self, point: QPointF) -> str:
+        """The tool tip for a point of the scene, empty where there is nothing."""
+        session, layout = self.session, self.session.layout
+        graph, frame = session.trace.graph, session.frame()
+        k = layout.box_at(point.x(), point.y())
+        if k is not None:
+            box = layout.boxes[k]
+            name = playback.node_words(graph, box.node, session.notation)
+            lines = [name]
+            if box.kind == "scope":
+                lines = [paint.scope_title(box.scope), tr("click to unfold")]
+            elif graph.ops[box.node] is not None:
+                lines[0] = f"{name} = {playback.formula_words(graph, box.node, session.notation)}"
+            value, grad = frame.value(k), frame.grad(k)
+            lines.append(
+                tr("value {value}").format(value=text.array(value)) if value is not None else tr("not computed yet")
+            )
+            if frame.expected[k]:
+                lines.append(
+                    tr("gradient {value} ({n} of {m} arrived)").format(
+                        value=text.array(grad) if grad is not None else "–",
+                        n=int(frame.arrived[k]),
+                        m=int(frame.expected[k]),
+                    )
+                )
+            return "\n".join(lines)
+        e = layout.edge_at(point.x(), point.y(), 6.0 / self.transform().m11())
+        if e is not None:
+            slope = frame.slope(e)
+            consumer, slot = layout.edges[e].members[0]
+            source = playback.node_words(graph, graph.inputs[consumer][slot], session.notation)
+            target = playback.node_words(graph, consumer, session.notation)
+            words = f"{source} → {target}"
+            return words if slope is None else f"{words}\n∂/∂: {paint.slope_text(slope)}"
+        if layout.area_header_at(point.x(), point.y()) is not None:
+            return tr("click to fold")
+        return ""
+
+    def grab_picture(self) -> QImage:
+        """What the canvas shows, as a picture without hover marks."""
+        self._hovered_box = self._hovered_edge = None
+        ratio = self.devicePixelRatioF()
+        frame, look, transform = self.session.frame(), self.look(), self.transform()
+        image = self._drawn(frame, look, transform, ratio)
+        painter = QPainter(image)
+        painter.setTransform(transform)
+        paint.paint_moving(painter, frame, look)
+        painter.end()
+        return image
+
+    def middle_of(self, node: int) -> QPoint:
+        """Where a node's box is on the widget; for tests and tools."""
+        box = self.session.layout.boxes[self.session.layout.box_of_node[node]]
+        return self.transform().map(QPointF(box.x, box.y)).toPoint()

@@ -1,0 +1,831 @@
+"""Pictures and films: one definition per file format, all drawn by `explorer.view.paint`.
+
+The command line and the window's export dialog call `export`; `EXPORTERS` tells them what there is. A film's
+frame depends on its number alone, so films can be cut, sampled and tested. Knows nothing of widgets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import re
+import secrets
+import struct
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from math import floor
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from PySide6.QtCore import QMarginsF, QPointF, QRect, QRectF, QSize, QSizeF, Qt
+from PySide6.QtGui import (
+    QColor,
+    QFontMetricsF,
+    QGuiApplication,
+    QImage,
+    QPageLayout,
+    QPageSize,
+    QPainter,
+    QPdfWriter,
+    QPen,
+    QTransform,
+)
+
+from autograd import Trace
+from explorer.model import text
+from explorer.model.frame import Frame, frame_at
+from explorer.model.layout import Layout
+from explorer.model.playback import describe
+from explorer.model.session import Session
+from explorer.model.text import tr
+from explorer.view.fonts import FAMILIES, load_fonts, ui_font
+from explorer.view.paint import (
+    Look,
+    bounds,
+    fill_background,
+    fit,
+    limits,
+    paint,
+    paint_moving,
+    paint_resting,
+)
+from explorer.view.theme import THEMES, Theme
+from scenes.scene import Notation, Text
+
+SMALLEST, LARGEST = 64, 8192  # sides of a picture in pixels
+SLOWEST, FASTEST = 1, 60  # frames a second
+STEP, LONGEST, HOLD = 0.5, 40.0, 1.0  # seconds: of a step, of a film at most, of its last moment
+LEGIBLE = 0.45  # below this zoom a film's camera follows the steps instead of showing everything
+GLIDE = 1.0  # seconds that the camera takes from one place to the next
+MARGIN = 18.0
+SHEET = 16_000_000  # pixels of a picture that is kept while a step is under way
+Kind = Literal["still", "film"]
+
+
+class ExportError(ValueError):
+    """Something can not be exported; the message is one sentence for the user."""
+
+
+class ExportCancelled(ExportError):
+    """The user let go of it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is drawn: a snapshot of a session, which may go on changing meanwhile."""
+
+    trace: Trace
+    layout: Layout
+    notation: Notation
+    title: Text
+
+    @classmethod
+    def of(cls, session: Session) -> Source:
+        if session.scene is None:
+            raise ExportError(tr("There is nothing to export: no scene is open."))
+        return cls(session.trace, session.layout, session.notation, session.scene.title)
+
+    def frame(self, t: float) -> Frame:
+        return frame_at(self.trace, self.layout, t)
+
+    def words(self, t: float) -> str:
+        """What happens at t, in words."""
+        if t <= 0:
+            return tr("before the first step")
+        return describe(cast(Session, self), t)  # it reads the trace and the notation, both are here
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the function behind a format gets."""
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    title: str
+    description: str
+    theme: Theme
+    draw: Callable[[QPainter], None]  # a still
+    count: int  # of a film's frames
+    image: Callable[[int], QImage]  # any of them
+    frames: Callable[[], Iterator[QImage]]  # all of them, with progress and cancel
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """One file format."""
+
+    suffix: str
+    title: str
+    kind: Kind
+    write: Callable[[Job], None]
+    extra: str = ""  # of our package, when the format needs one
+    fps: float = 0.0  # frames a second unless the user says otherwise
+
+
+EXPORTERS: dict[str, Exporter] = {}
+
+
+def exporter(
+    suffix: str, title: str, kind: Kind, *, extra: str = "", fps: float = 0.0
+) -> Callable[[Callable[[Job], None]], Callable[[Job], None]]:
+    """Register the decorated function as the one that writes files with this ending."""
+
+    def register(write: Callable[[Job], None]) -> Callable[[Job], None]:
+        EXPORTERS[suffix] = Exporter(suffix, title, kind, write, extra, fps)
+        return write
+
+    return register
+
+
+def find_exporter(path: str | os.PathLike[str]) -> Exporter:
+    """The format that a file's ending asks for; raises ExportError."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in EXPORTERS:
+        known = ", ".join(EXPORTERS)
+        name = Path(path).name[:80]
+        raise ExportError(tr("{name} does not end in one of {known}").format(name=name, known=known))
+    return EXPORTERS[suffix]
+
+
+def export(
+    session: Session | Source,
+    path: str | os.PathLike[str],
+    *,
+    size: tuple[int, int] = (1280, 720),
+    theme: Theme | str = "light",
+    language: str | None = None,
+    step: float | None = None,
+    steps: tuple[int, int] | None = None,
+    fps: float | None = None,
+    caption: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Path:
+    """Draw one moment, or film a range of steps, into `path`; its ending chooses the format.
+
+    A still shows moment `step`, a film the range `steps`; by default the last moment and the whole run.
+    `progress(done, all)` and `cancelled()` are asked once a frame. Raises ExportError and then leaves no
+    file behind, and one that was there before as it was.
+    """
+    source = session if isinstance(session, Source) else Source.of(session)
+    chosen = find_exporter(path)
+    width, height = _checked_size(size)
+    rate = _checked_fps(chosen.fps if fps is None else fps) if chosen.kind == "film" else 1.0
+    if chosen.suffix == ".gif":
+        rate = 100.0 / _gif_delay(rate)
+    if chosen.suffix == ".mp4":
+        width, height = width // 2 * 2, height // 2 * 2
+    first, last = _checked_range(source.trace.end, chosen.kind, step, steps)
+    application()
+    colours = THEMES[theme] if isinstance(theme, str) else theme
+    with _speaking(language), _replacing(Path(path), chosen) as fresh:
+        value_limit, gradient_limit = limits(source.frame(last))
+        look = Look(colours, source.notation, value_limit=value_limit, gradient_limit=gradient_limit)
+        title = source.title[text.language()]
+
+        def draw(painter: QPainter) -> None:
+            still(painter, source, look, width, height, last, caption=caption)
+
+        film = Film(source, look, width, height, int(first), int(last), rate)
+
+        def frames() -> Iterator[QImage]:
+            for i in range(film.count):
+                _stop_if(cancelled)
+                yield film.image(i)
+                if progress:
+                    progress(i + 1, film.count)
+
+        _stop_if(cancelled)
+        description = source.words(last)
+        chosen.write(
+            Job(fresh, width, height, rate, title, description, colours, draw, film.count, film.image, frames)
+        )
+        _stop_if(cancelled)
+    if chosen.kind == "still" and progress:
+        progress(1, 1)
+    return Path(path)
+
+
+def application() -> QGuiApplication:
+    """The Qt application that fonts need, made without a display when there is none yet."""
+    app = QGuiApplication.instance()
+    if app is None:
+        from PySide6.QtWidgets import QApplication  # a later window in this process needs this kind
+
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+        app = QApplication(["backstep"])
+        _kept.append(app)
+    load_fonts()
+    return cast(QGuiApplication, app)
+
+
+_kept: list[QGuiApplication] = []
+
+
+# Drawing
+
+
+def still(
+    painter: QPainter,
+    source: Source,
+    look: Look,
+    width: int,
+    height: int,
+    t: float,
+    *,
+    caption: bool = False,
+) -> None:
+    """One moment with everything in view."""
+    fill_background(painter, QRectF(0, 0, width, height), look.theme)
+    frame = source.frame(t)
+    strip = caption_height(height) if caption else 0
+    painter.save()
+    painter.setWorldTransform(fit(bounds(frame), width, height - strip, margin=min(MARGIN, width / 16)))
+    paint(painter, frame, look)
+    painter.restore()
+    if caption:
+        paint_caption(painter, source, look.theme, width, height, t)
+
+
+def caption_height(height: int) -> int:
+    return max(10, round(0.094 * height))
+
+
+def paint_caption(
+    painter: QPainter, source: Source, theme: Theme, width: int, height: int, t: float
+) -> None:
+    """The strip at the bottom: how far the run is, the scene's title, and what happens in words."""
+    strip = caption_height(height)
+    top, bar = height - strip, max(2.0, round(strip * 0.1))
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.fillRect(QRectF(0, top, width, strip), QColor(theme.window))
+    _paint_progress(painter, source.trace, theme, QRectF(0, top, width, bar), t)
+    left, room = strip * 0.35, width - strip * 0.7
+    rows = [
+        (source.title[text.language()], 0.24, 0.30, theme.faint_ink, False),
+        (source.words(t), 0.32, 0.69, theme.ink, False),
+    ]
+    for words, share, centre, ink, bold in rows:
+        size = strip * share
+        metrics = QFontMetricsF(ui_font(size, bold))
+        wide = metrics.horizontalAdvance(words)
+        if wide > room:
+            size = max(size * room / wide, size * 0.7)
+            metrics = QFontMetricsF(ui_font(size, bold))
+        painter.setFont(ui_font(size, bold))
+        painter.setPen(QColor(ink))
+        row = QRectF(left, top + strip * (centre - 0.2), room, strip * 0.4)
+        fitting = metrics.elidedText(words, Qt.TextElideMode.ElideRight, room)
+        painter.drawText(row, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, fitting)
+
+
+def _paint_progress(painter: QPainter, trace: Trace, theme: Theme, rect: QRectF, t: float) -> None:
+    """Forward, loss and backward as coloured stretches, filled as far as the run is."""
+    a, b, end = trace.forward_end, trace.forward_end + 1, max(trace.end, 1)
+    for start, stop, colour in ((0, a, theme.value), (a, b, theme.loss), (b, end, theme.gradient)):
+        for from_, to, alpha in ((start, min(stop, t), 255), (max(start, t), stop, 70)):
+            if to > from_:
+                shade = QColor(colour)
+                shade.setAlpha(alpha)
+                x0, x1 = rect.width() * from_ / end, rect.width() * to / end
+                painter.fillRect(QRectF(rect.left() + x0, rect.top(), x1 - x0, rect.height()), shade)
+
+
+# Films
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A stretch of steps during which the camera rests at one place."""
+
+    first: int
+    last: int  # the step after the last one
+    x: float
+    y: float
+
+
+class Camera:
+    """Where a film looks at any t: everything when that is legible, else it follows the steps.
+
+    It rests while the boxes of the steps fit into the view and glides to the next place in between. What it
+    sees depends on trace, layout and sizes alone, never on where it was before.
+    """
+
+    def __init__(
+        self, trace: Trace, layout: Layout, width: int, height: int, seconds_per_step: float = STEP
+    ) -> None:
+        self.width, self.height = width, height
+        x0, y0, x1, y1 = layout.bounds
+        self.rect = QRectF(x0, y0, x1 - x0, y1 - y0)
+        margin = min(MARGIN, width / 16)
+        whole = fit(self.rect, width, height, margin=margin).m11()
+        self.follows = whole < LEGIBLE
+        self.zoom = whole
+        self.inset = QRectF()
+        self.shots: tuple[Shot, ...] = (
+            Shot(0, trace.end, self.rect.center().x(), self.rect.center().y()),
+        )
+        self._top = 0.0
+        self._glide = GLIDE / seconds_per_step
+        if self.follows:
+            self._frame_the_steps(trace, layout)
+
+    def _frame_the_steps(self, trace: Trace, layout: Layout) -> None:
+        least = min(0.16 * self.height / self.rect.height(), 0.36 * self.width / self.rect.width())
+        w, h = self.rect.width() * least, self.rect.height() * least
+        gap = max(4.0, 0.012 * self.height)
+        self.inset = QRectF(self.width - w - gap, gap, w, h)
+        self._top = h + 2 * gap  # the overview has a band of its own, so that it hides nothing
+        tall = (self.height - self._top - MARGIN) / self.rect.height()
+        self.zoom = min(max(tall, 0.7 * min(self.height / 540, 1.0)), 1.5)
+        self.shots = tuple(self._shots(trace, layout))
+
+    @property
+    def _view(self) -> tuple[float, float]:
+        """Width and height of what is seen below the overview, in scene coordinates."""
+        return self.width / self.zoom, (self.height - self._top) / self.zoom
+
+    def _shots(self, trace: Trace, layout: Layout) -> Iterator[Shot]:
+        view_w, view_h = self._view
+        inputs_of = _neighbours(layout)
+        first, held = 0, QRectF()
+        for k, step in enumerate(trace.steps):
+            around = _box_rect(layout, layout.box_of_node[step.node])
+            near = around.center()
+            for box in inputs_of.get(step.node, ()):
+                rect = _box_rect(layout, box)
+                off = rect.center() - near
+                if abs(off.x()) < 0.4 * view_w and abs(off.y()) < 0.4 * view_h:
+                    around = around.united(rect)
+            union = held.united(around) if k else around
+            if union.width() > 0.9 * view_w or union.height() > max(0.9 * view_h, around.height()):
+                yield self._shot(first, k, held)
+                first, held = k, around
+            else:
+                held = union
+        yield self._shot(first, trace.end, held)
+
+    def _shot(self, first: int, last: int, held: QRectF) -> Shot:
+        view_w, view_h = self._view
+        margin = MARGIN / self.zoom
+
+        def clamp(x: float, low: float, high: float, view: float) -> float:
+            low, high = low - margin + view / 2, high + margin - view / 2
+            return (low + high) / 2 if low > high else min(max(x, low), high)
+
+        x = clamp(held.center().x(), self.rect.left(), self.rect.right(), view_w)
+        y = clamp(held.center().y(), self.rect.top(), self.rect.bottom(), view_h)
+        return Shot(first, last, x, y)
+
+    def centre(self, t: float) -> tuple[float, float]:
+        """The point in the middle of the view."""
+        x, y = self.shots[0].x, self.shots[0].y
+        for a, b in zip(self.shots, self.shots[1:], strict=False):
+            half = min(self._glide, a.last - a.first, b.last - b.first) / 2
+            share = min(max((t - (b.first - half)) / (2 * half), 0.0), 1.0)
+            share = share * share * (3 - 2 * share)
+            x, y = x + (b.x - a.x) * share, y + (b.y - a.y) * share
+        return x, y
+
+    def corner(self, t: float) -> tuple[int, int]:
+        """The top left corner of the picture, in whole pixels of the zoomed scene so that text stays crisp."""
+        x, y = self.centre(t)
+        view_h = self.height - self._top
+        return round(x * self.zoom - self.width / 2), round(y * self.zoom - view_h / 2 - self._top)
+
+    def view(self, t: float) -> QRectF:
+        """What is seen at t, in scene coordinates."""
+        x, y = self.corner(t)
+        z = self.zoom
+        return QRectF(x / z, (y + self._top) / z, self.width / z, (self.height - self._top) / z)
+
+    @property
+    def reach(self) -> QRect:
+        """Everything that is ever seen, in pixels of the zoomed scene."""
+        corners = [self.corner(float(s.first + s.last) / 2) for s in self.shots]
+        left, top = min(x for x, _ in corners), min(y for _, y in corners)
+        right, bottom = max(x for x, _ in corners), max(y for _, y in corners)
+        return QRect(left, top, right - left + self.width + 2, bottom - top + self.height + 2)
+
+
+def _neighbours(layout: Layout) -> dict[int, list[int]]:
+    """Node -> the boxes that its inputs are drawn from."""
+    found: dict[int, list[int]] = {}
+    for edge in layout.edges:
+        for consumer in dict.fromkeys(v for v, _ in edge.members):
+            found.setdefault(consumer, []).append(edge.source)
+    return found
+
+
+def _box_rect(layout: Layout, box: int) -> QRectF:
+    b = layout.boxes[box]
+    return QRectF(b.x - b.w / 2, b.y - b.h / 2, b.w, b.h)
+
+
+class Film:
+    """A range of steps as numbered frames; `image(i)` is the same whatever was asked before."""
+
+    def __init__(
+        self, source: Source, look: Look, width: int, height: int, first: int, last: int, fps: float
+    ) -> None:
+        self.source, self.look, self.width, self.height = source, look, width, height
+        self.first, self.last = first, last
+        n = max(last - first, 1)
+        seconds = min(STEP, (LONGEST - HOLD) / n)
+        self.moving = round((last - first) * seconds * fps) if last > first else 0
+        self.count = self.moving + max(1, round(HOLD * fps))
+        self.stage_height = height - caption_height(height)
+        self.camera = Camera(source.trace, source.layout, width, self.stage_height, seconds)
+        self._sheets: dict[str, tuple[Any, QImage]] = {}
+
+    def moment(self, i: int) -> float:
+        """t of a frame. Frames sample the middle of their time, so that hardly one falls between two steps."""
+        if i >= self.moving:
+            return float(self.last)
+        return self.first + (i + 0.5) / self.moving * (self.last - self.first)
+
+    def image(self, i: int) -> QImage:
+        t = self.moment(i)
+        frame, camera = self.source.frame(t), self.camera
+        image = QImage(self.width, self.height, QImage.Format.Format_RGB32)
+        painter = QPainter(image)
+        try:
+            x, y = camera.corner(t)
+            sheet, origin = self._resting(frame, x, y)
+            painter.drawImage(0, 0, sheet, x - origin.x(), y - origin.y(), self.width, self.stage_height)
+            painter.save()
+            painter.setClipRect(QRectF(0, 0, self.width, self.stage_height))
+            painter.setWorldTransform(QTransform(camera.zoom, 0, 0, camera.zoom, -x, -y))
+            paint_moving(painter, frame, self.look)
+            painter.restore()
+            if camera.follows:
+                self._paint_overview(painter, frame, t)
+            paint_caption(painter, self.source, self.look.theme, self.width, self.height, t)
+        finally:
+            painter.end()
+        return image
+
+    @cached_property
+    def _reach(self) -> QRect:
+        return self.camera.reach
+
+    def _resting(self, frame: Frame, x: int, y: int) -> tuple[QImage, QPointF]:
+        """What only changes from step to step; one sheet serves a whole step, also while the camera glides."""
+        reach = self._reach
+        here = QRect(x, y, self.width, self.stage_height)
+        area = reach if reach.width() * reach.height() <= SHEET and reach.contains(here) else here
+
+        def draw(painter: QPainter) -> None:
+            zoom = self.camera.zoom
+            painter.setWorldTransform(QTransform(zoom, 0, 0, zoom, -area.x(), -area.y()))
+            seen = QRectF(area.x() / zoom, area.y() / zoom, area.width() / zoom, area.height() / zoom)
+            paint_resting(painter, frame, self.look, seen)
+
+        size = area.size()
+        return self._sheet("stage", frame, area, size, draw), QPointF(area.topLeft())
+
+    def _sheet(
+        self, name: str, frame: Frame, place: Any, size: QSize, draw: Callable[[QPainter], None]
+    ) -> QImage:
+        key = (floor(frame.t), frame.t > floor(frame.t), place)
+        kept = self._sheets.get(name)
+        if kept is None or kept[0] != key:
+            image = QImage(size, QImage.Format.Format_RGB32)
+            image.fill(QColor(self.look.theme.canvas))
+            painter = QPainter(image)
+            draw(painter)
+            painter.end()
+            self._sheets[name] = kept = (key, image)
+        return kept[1]
+
+    def _paint_overview(self, painter: QPainter, frame: Frame, t: float) -> None:
+        """The whole picture, small, with a frame around what is seen."""
+        theme, camera = self.look.theme, self.camera
+        inset = camera.inset.toAlignedRect()
+        pad = 3.0
+
+        def draw(small: QPainter) -> None:
+            small.setWorldTransform(fit(camera.rect, inset.width(), inset.height(), margin=pad))
+            paint_resting(small, frame, self.look)
+
+        painter.fillRect(QRectF(0, 0, self.width, camera._top), QColor(theme.canvas))
+        painter.drawImage(inset, self._sheet("overview", frame, None, inset.size(), draw))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(theme.line), 1))
+        painter.drawRect(QRectF(inset).adjusted(-0.5, -0.5, 0.5, 0.5))
+        small = fit(camera.rect, inset.width(), inset.height(), margin=pad)
+        seen = small.mapRect(camera.view(t).intersected(camera.rect.adjusted(-40, -40, 40, 40)))
+        painter.setPen(QPen(QColor(theme.accent), 2))
+        painter.drawRoundedRect(seen.translated(inset.x(), inset.y()).intersected(QRectF(inset)), 3, 3)
+
+
+# Formats
+
+
+@exporter(".png", "PNG", "still")
+def _png(job: Job) -> None:
+    image = QImage(job.width, job.height, QImage.Format.Format_RGB32)
+    image.setText("Title", job.title)
+    image.setText("Description", job.description)
+    painter = QPainter(image)
+    job.draw(painter)
+    painter.end()
+    if not image.save(str(job.path), "PNG"):
+        raise OSError(tr("writing failed"))
+
+
+@exporter(".svg", "SVG", "still")
+def _svg(job: Job) -> None:
+    job.path.write_text(svg(job.draw, job.width, job.height, job.title, job.description), "utf-8")
+
+
+def svg(draw: Callable[[QPainter], None], width: int, height: int, title: str, description: str) -> str:
+    """A picture as the text of an SVG file."""
+    from PySide6.QtCore import QBuffer
+    from PySide6.QtSvg import QSvgGenerator
+
+    buffer = QBuffer()
+    buffer.open(QBuffer.OpenModeFlag.WriteOnly)
+    generator = QSvgGenerator()
+    generator.setOutputDevice(buffer)
+    generator.setSize(QSize(width, height))
+    generator.setViewBox(QRect(0, 0, width, height))
+    generator.setResolution(96)
+    generator.setTitle(_plain(title))
+    generator.setDescription(_plain(description))
+    painter = QPainter(generator)
+    draw(painter)
+    painter.end()
+    return _portable_svg(bytes(buffer.data().data()).decode("utf-8"))
+
+
+def _plain(words: str) -> str:
+    """Without the characters that Qt writes into XML as they are."""
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _portable_svg(source: str) -> str:
+    """Text stays text, so other programs need a family that they have; cells of heat strips stay sharp."""
+    families = ", ".join((*FAMILIES, "Inter", "Helvetica", "Arial", "Noto Sans", "Noto Sans JP", "sans-serif"))
+    source = re.sub(r'font-family="[^"]*"', f'font-family="{families}"', source)
+    return source.replace("<image ", '<image style="image-rendering:pixelated" ')
+
+
+@exporter(".pdf", "PDF", "still")
+def _pdf(job: Job) -> None:
+    writer = QPdfWriter(str(job.path))
+    writer.setResolution(96)
+    writer.setTitle(job.title)
+    writer.setCreator("Backstep")
+    page = QPageSize(QSizeF(job.width * 0.75, job.height * 0.75), QPageSize.Unit.Point, "", QPageSize.SizeMatchPolicy.ExactMatch)
+    writer.setPageLayout(
+        QPageLayout(page, QPageLayout.Orientation.Portrait, QMarginsF(), QPageLayout.Unit.Point)
+    )
+    painter = QPainter()
+    if not painter.begin(writer):
+        raise OSError(tr("writing failed"))
+    job.draw(painter)
+    painter.end()
+
+
+@exporter(".gif", "GIF", "film", extra="film", fps=12.5)
+def _gif(job: Job) -> None:
+    """Frame by frame, each only where it differs from the one before, in colours that all frames share."""
+    image_module, gif = _needed("PIL.Image", job), _needed("PIL.GifImagePlugin", job)
+    palette = _shared_palette(job, image_module)
+    table = bytes(palette.getpalette()[: 3 * 255]).ljust(3 * 256, b"\0")
+    size = struct.pack("<HH", job.width, job.height)
+    with open(job.path, "wb") as file:
+        file.write(b"GIF89a" + size + b"\xf7\0\0" + table)
+        file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # for ever
+        for box, count, (image, changed) in _changes(job, lambda i: _indexed(i, palette, image_module)):
+            x, y, right, bottom = box
+            cells = np.asarray(image)[y:bottom, x:right]
+            if changed is not None:
+                cells = np.where(changed[y:bottom, x:right], cells, 255).astype(np.uint8)
+            part = image_module.fromarray(cells, "L")
+            part = part.convert("P") if False else _as_palette(part, table)
+            delay = 10 * count * _gif_delay(job.fps)
+            for block in gif.getdata(part, (x, y), duration=delay, transparency=255, disposal=1):
+                file.write(block)
+        file.write(b";")
+
+
+@exporter(".webp", "WebP", "film", extra="film", fps=15)
+def _webp(job: Job) -> None:
+    """As the GIF, in all colours: the container is written here, its frames by Pillow."""
+    image_module = _needed("PIL.Image", job)
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+
+    def three(n: int) -> bytes:
+        return n.to_bytes(3, "little")
+
+    with open(job.path, "w+b") as file:
+        head = b"\x02\0\0\0" + three(job.width - 1) + three(job.height - 1)
+        file.write(b"RIFF\0\0\0\0WEBP" + chunk(b"VP8X", head) + chunk(b"ANIM", b"\xff\xff\xff\xff\0\0"))
+        passed = shown = 0
+        for (x, y, right, bottom), count, (image, _) in _changes(job, lambda i: _rgb(i, image_module)):
+            x, y = x // 2 * 2, y // 2 * 2  # offsets are kept halved
+            packed = BytesIO()
+            image.crop((x, y, right, bottom)).save(packed, "WEBP", quality=86, method=2)
+            passed += count
+            until = round(1000 * passed / job.fps)
+            place = three(x // 2) + three(y // 2) + three(right - x - 1) + three(bottom - y - 1)
+            file.write(chunk(b"ANMF", place + three(until - shown) + b"\x02" + packed.getvalue()[12:]))
+            shown = until
+        length = file.tell() - 8
+        file.seek(4)
+        file.write(struct.pack("<I", length))
+
+
+@exporter(".mp4", "MP4 (H.264)", "film", extra="film", fps=30)
+def _mp4(job: Job) -> None:
+    """Encoded in another thread while the next frames are drawn."""
+    av = _needed("av", job)
+    with av.open(str(job.path), "w", options={"movflags": "+faststart"}) as container:
+        container.metadata["title"] = job.title
+        stream = container.add_stream("h264", rate=round(job.fps))
+        stream.width, stream.height, stream.pix_fmt = job.width, job.height, "yuv420p"
+        stream.options = {"crf": "20", "preset": "veryfast"}
+        stream.codec_context.colorspace = 1  # BT.709, which players expect of HD
+
+        def encode(pixels: np.ndarray, i: int) -> None:
+            frame = av.VideoFrame.from_ndarray(pixels, format="bgra")
+            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
+            frame.pts = i
+            container.mux(stream.encode(frame))
+
+        pending: deque[Future[None]] = deque()
+        with ThreadPoolExecutor(1, "film") as pool:
+            for i, image in enumerate(job.frames()):
+                pending.append(pool.submit(encode, _pixels(image), i))
+                if len(pending) > 4:
+                    pending.popleft().result()
+            for left in pending:
+                left.result()
+        container.mux(stream.encode(None))
+
+
+def _needed(module: str, job: Job) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        chosen = EXPORTERS[job.path.suffix]
+        raise ExportError(
+            tr("{suffix} needs the {extra} extra: pip install 'backstep[{extra}]'").format(
+                suffix=chosen.suffix, extra=chosen.extra
+            )
+        ) from None
+
+
+def _pixels(image: QImage) -> np.ndarray:
+    """The pixels as an array of its own: rows, columns, and blue, green, red, nothing."""
+    flat = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return flat[:, : 4 * image.width()].reshape(image.height(), image.width(), 4).copy()
+
+
+def _rgb(image: QImage, image_module: Any) -> Any:
+    size = (image.width(), image.height())
+    return image_module.frombytes("RGB", size, _pixels(image).tobytes(), "raw", "BGRX")
+
+
+def _gif_delay(fps: float) -> int:
+    """Hundredths of a second between two frames; players take less than two for a mistake."""
+    return max(2, round(100.0 / fps))
+
+
+def _shared_palette(job: Job, image_module: Any) -> Any:
+    """255 colours for the whole film, from a few of its frames and the theme."""
+    picks = sorted({round(k * (job.count - 1) / 7) for k in range(8)})
+    sheet = image_module.new("RGB", (job.width, job.height * len(picks)))
+    for row, i in enumerate(picks):
+        sheet.paste(_rgb(job.image(i), image_module), (0, row * job.height))
+    return sheet.quantize(255, dither=image_module.Dither.NONE)
+
+
+def _indexed(image: QImage, palette: Any, image_module: Any) -> Any:
+    return _rgb(image, image_module).quantize(palette=palette, dither=image_module.Dither.NONE)
+
+
+def _as_palette(part: Any, table: bytes) -> Any:
+    part.putpalette(table)
+    return part
+
+
+Change = tuple[tuple[int, int, int, int], int, tuple[Any, np.ndarray | None]]
+
+
+def _changes(job: Job, convert: Callable[[QImage], Any]) -> Iterator[Change]:
+    """The film as changes: (rectangle, for how many frames it stays, (Pillow image, changed pixels))."""
+    before: np.ndarray | None = None
+    waiting: tuple[tuple[int, int, int, int], tuple[Any, np.ndarray | None]] | None = None
+    count = 0
+    for drawn in job.frames():
+        image = convert(drawn)
+        now = np.asarray(image)
+        if before is None:
+            box, changed = (0, 0, job.width, job.height), None
+        else:
+            changed = now != before if now.ndim == 2 else (now != before).any(axis=2)
+            rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+            if not len(rows):
+                count += 1
+                continue
+            box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+        if waiting is not None:
+            yield waiting[0], count, waiting[1]
+        before, waiting, count = now, (box, (image, changed)), 1
+    if waiting is not None:
+        yield waiting[0], count, waiting[1]
+
+
+# Checks, and the file
+
+
+def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    width, height = size
+    if not all(isinstance(n, int) and SMALLEST <= n <= LARGEST for n in (width, height)):
+        raise ExportError(
+            tr("the size {width}x{height} is outside of {low} to {high} pixels a side").format(
+                width=str(width)[:20], height=str(height)[:20], low=SMALLEST, high=LARGEST
+            )
+        )
+    return width, height
+
+
+def _checked_fps(fps: float) -> float:
+    if not SLOWEST <= fps <= FASTEST:
+        raise ExportError(
+            tr("{fps} frames a second is outside of {low} to {high}").format(
+                fps=str(fps)[:20], low=SLOWEST, high=FASTEST
+            )
+        )
+    return fps
+
+
+def _checked_range(
+    end: int, kind: Kind, step: float | None, steps: tuple[int, int] | None
+) -> tuple[float, float]:
+    """First and last moment; a still shows the last one."""
+    if step is not None:
+        if not 0 <= step <= end:
+            raise ExportError(tr("step {step} is outside of 0 to {end}").format(step=str(step)[:20], end=end))
+        return (max(float(step) - 1.0, 0.0), float(step))
+    if steps is None:
+        return 0.0, float(end)
+    first, last = steps
+    if not 0 <= first <= last <= end:
+        raise ExportError(
+            tr("the steps {first}:{last} are not a range within 0 to {end}").format(
+                first=str(first)[:20], last=str(last)[:20], end=end
+            )
+        )
+    return float(first), float(last)
+
+
+def _stop_if(cancelled: Callable[[], bool] | None) -> None:
+    if cancelled is not None and cancelled():
+        raise ExportCancelled(tr("The export was cancelled."))
+
+
+@contextlib.contextmanager
+def _speaking(language: str | None) -> Iterator[None]:
+    before = text.language()
+    text.set_language(language or before)
+    try:
+        yield
+    finally:
+        text.set_language(before)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path, chosen: Exporter) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place when all went well, and is gone when not."""
+    if not path.parent.is_dir():
+        raise ExportError(tr("there is no folder {folder}").format(folder=path.parent))
+    if path.is_dir():
+        raise ExportError(tr("{path} is a folder").format(path=path))
+    fresh = path.parent / f".{path.stem[:40]}.{secrets.token_hex(6)}{chosen.suffix}"
+    try:
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError(13, os.strerror(13))
+        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        yield fresh
+        os.replace(fresh, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ExportError(tr("can not write {path}: {reason}").format(path=path, reason=reason)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink()

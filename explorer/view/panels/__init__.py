@@ -1,0 +1,79 @@
+"""Panels: one file and one registration each. A panel is a dock with `build` and `refresh`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDockWidget, QWidget
+
+from explorer.model.session import Session
+from explorer.model.text import tr
+from explorer.view.theme import Theme
+
+if TYPE_CHECKING:
+    from explorer.view.window import Window
+
+PANELS: dict[str, type[Panel]] = {}
+
+
+class Panel(QDockWidget):
+    """A dock on the session. Subclasses set `area` and `heading`, and write `build` and `refresh`."""
+
+    id = ""
+    heading = ""  # English; translated where it is shown
+    area = Qt.DockWidgetArea.RightDockWidgetArea
+
+    def __init__(self, window: Window) -> None:
+        super().__init__(window)
+        self.setObjectName(f"panel-{self.id}")  # the window remembers its place under this name
+        self.host = window
+        self.setWindowTitle(tr(self.heading))
+
+    @property
+    def session(self) -> Session:
+        return self.host.session
+
+    @property
+    def theme(self) -> Theme:
+        return self.host.theme
+
+    def rebuild(self) -> None:
+        """Make the content anew, in the present language and theme."""
+        old = self.widget()
+        self.setWindowTitle(tr(self.heading))
+        self.setWidget(self.build())
+        if old is not None:
+            old.deleteLater()
+        self.refresh(frozenset({"everything", "recording", "trace", "layout", "selection", "t"}))
+
+    def build(self) -> QWidget:
+        """Make the content."""
+        raise NotImplementedError
+
+    def refresh(self, changed: frozenset[str]) -> None:
+        """Bring the content up to date; `changed` names what is different (see Session.subscribe)."""
+        raise NotImplementedError
+
+
+def panel(
+    id: str, heading: str, area: Qt.DockWidgetArea
+) -> Callable[[type[Panel]], type[Panel]]:
+    """Register the decorated Panel. Panels appear in the order of registration."""
+
+    def register(cls: type[Panel]) -> type[Panel]:
+        cls.id, cls.heading, cls.area = id, heading, area
+        PANELS[id] = cls
+        return cls
+
+    return register
+
+
+def load_panels() -> None:
+    """Import every panel file, in the order in which they stand in the window."""
+    from explorer.view.panels import chapters, gallery, inspector, parameters, timeline
+
+    assert {m.__name__.rpartition(".")[2] for m in (gallery, chapters, parameters, inspector, timeline)} == set(
+        PANELS
+    )

@@ -1,0 +1,202 @@
+"""The timeline: forward, loss and backward as coloured stretches, chapter marks, the playhead, and in words
+what happens now."""
+
+from __future__ import annotations
+
+from math import floor
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QToolTip, QVBoxLayout, QWidget
+
+from explorer.model import playback
+from explorer.model.actions import ACTIONS
+from explorer.model.session import Session
+from explorer.model.text import language, tr
+from explorer.view.fonts import ui_font
+from explorer.view.icons import icon
+from explorer.view.panels import Panel, panel
+from explorer.view.theme import Theme
+
+BUTTONS = ("first", "previous_scope", "step_back", "play", "step_forward", "next_scope", "last", "loop")
+
+
+class Scrubber(QWidget):
+    """The bar. Press or drag anywhere to go there."""
+
+    def __init__(self, session: Session, theme: Theme) -> None:
+        super().__init__()
+        self.session, self.theme = session, theme
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName(tr("Timeline"))
+        self.setMouseTracking(True)
+
+    def sizeHint(self) -> QSize:
+        return QSize(300, 50)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(120, 50)
+
+    def x_of(self, t: float) -> float:
+        return 10 + (self.width() - 20) * t / max(self.session.end, 1)
+
+    def t_of(self, x: float) -> float:
+        return min(max((x - 10) / max(self.width() - 20, 1), 0.0), 1.0) * self.session.end
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self.session.recording is None:
+            return
+        trace, state, theme = self.session.trace, self.session.state, self.theme
+        top, height = 20.0, 16.0
+        loss = trace.forward_end
+        stretches = [
+            (0, loss, theme.value, tr("forward")),
+            (loss, loss + 1, theme.loss, ""),
+            (loss + 1, trace.end, theme.gradient, tr("backward")),
+        ]
+        for a, b, colour, words in stretches:
+            rect = QRectF(self.x_of(a), top, self.x_of(b) - self.x_of(a), height)
+            pale = QColor(colour)
+            pale.setAlpha(60)
+            painter.fillRect(rect, pale)
+            done = min(max(state.t, a), b)
+            painter.fillRect(QRectF(rect.left(), top, self.x_of(done) - rect.left(), height), QColor(colour))
+            painter.setFont(ui_font(10.5))
+            if painter.fontMetrics().horizontalAdvance(words) < rect.width() - 8:
+                painter.setPen(QColor(theme.faint_ink))
+                label = QRectF(rect.left(), top + height, rect.width(), 14)
+                painter.drawText(label, Qt.AlignmentFlag.AlignCenter, words)
+        painter.setPen(QPen(QColor(theme.canvas), 1))
+        for mark in playback.boundaries(trace, "time")[1:-1]:
+            painter.drawLine(QPointF(self.x_of(mark), top), QPointF(self.x_of(mark), top + height))
+        self._paint_chapters(painter, top)
+        if state.loop is not None:
+            painter.setPen(QPen(QColor(theme.accent), 2))
+            a, b = (self.x_of(t) for t in state.loop)
+            painter.drawLine(QPointF(a, top - 2), QPointF(b, top - 2))
+        x = self.x_of(state.t)
+        painter.setPen(QPen(QColor(theme.ink), 2))
+        painter.drawLine(QPointF(x, top - 5), QPointF(x, top + height + 3))
+        painter.setBrush(QColor(theme.ink))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.drawPolygon(QPolygonF([QPointF(x - 6, top - 10), QPointF(x + 6, top - 10), QPointF(x, top - 2)]))
+
+    def _chapter_marks(self) -> list[tuple[float, str, str]]:
+        """Where chapters begin: (x, number, title); chapters that begin together share a mark."""
+        scene, recording = self.session.scene, self.session.recording
+        if scene is None or recording is None:
+            return []
+        marks: dict[int, tuple[list[str], list[str]]] = {}
+        for number, chapter in enumerate(scene.chapters, 1):
+            start, _ = self.session.chapter_range(chapter.id)
+            numbers, titles = marks.setdefault(start, ([], []))
+            numbers.append(str(number))
+            titles.append(f"{number} {chapter.title.fill(recording.parameters)[language()]}")
+        return [(self.x_of(t), ",".join(n), "\n".join(w)) for t, (n, w) in sorted(marks.items())]
+
+    def _paint_chapters(self, painter: QPainter, top: float) -> None:
+        painter.setFont(ui_font(10, bold=True))
+        right = -100.0
+        for x, numbers, _ in self._chapter_marks():
+            painter.setPen(QPen(QColor(self.theme.faint_ink), 1))
+            painter.drawLine(QPointF(x, top - 7), QPointF(x, top))
+            width = painter.fontMetrics().horizontalAdvance(numbers)
+            if x - width / 2 > right + 3:
+                painter.drawText(QRectF(x - 30, 0, 60, 13), Qt.AlignmentFlag.AlignCenter, numbers)
+                right = x + width / 2
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton and self.session.recording is not None:
+            self.session.update(t=self.t_of(event.position().x()), playing=False)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if event.buttons() & Qt.MouseButton.LeftButton and self.session.recording is not None:
+            self.session.update(t=self.t_of(event.position().x()), playing=False)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self.session.recording is not None:
+            nearest = round(self.session.state.t)
+            if abs(self.session.state.t - nearest) < 0.12:
+                self.session.update(t=float(nearest))
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if self.session.recording is not None:
+            steps = 1 if event.angleDelta().y() < 0 else -1
+            self.session.update(t=float(floor(self.session.state.t) + steps), playing=False)
+            event.accept()
+
+    def event(self, event) -> bool:  # type: ignore[no-untyped-def]
+        if isinstance(event, QHelpEvent) and self.session.recording is not None:
+            x = float(event.pos().x())
+            near = [titles for mark, _, titles in self._chapter_marks() if abs(mark - x) < 7 and event.pos().y() < 22]
+            words = near[0] if near else playback.describe(self.session, min(self.t_of(x) + 0.5, self.session.end))
+            QToolTip.showText(event.globalPos(), words, self)
+            return True
+        return super().event(event)
+
+
+@panel("timeline", "Timeline", Qt.DockWidgetArea.BottomDockWidgetArea)
+class Timeline(Panel):
+    """Buttons, speed, the bar and the sentence."""
+
+    def build(self) -> QWidget:
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(8, 2, 8, 4)
+        column.setSpacing(0)
+        row = QHBoxLayout()
+        row.setSpacing(2)
+        self.buttons: dict[str, QToolButton] = {}
+        for name in BUTTONS:
+            action = ACTIONS[name]
+            button = QToolButton()
+            button.setAutoRaise(True)
+            button.setIconSize(QSize(20, 20))
+            button.setIcon(icon(action.icon, self.theme.ink))
+            keys = f" ({', '.join(action.keys)})" if action.keys else ""
+            button.setToolTip(f"{tr(action.title)}{keys}\n{tr(action.tip)}")
+            button.setAccessibleName(tr(action.title))
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.clicked.connect(lambda _=False, a=action: self.host.run(a))
+            self.buttons[name] = button
+            row.addWidget(button)
+        self.buttons["loop"].setCheckable(True)
+        self.speed = QComboBox()
+        self.speed.setToolTip(tr("Speed of playing (, and . change it)"))
+        self.speed.setAccessibleName(tr("Speed"))
+        for s in playback.SPEEDS:
+            self.speed.addItem(f"{s:g}×", s)
+        self.speed.activated.connect(lambda k: self.session.update(speed=self.speed.itemData(k)))
+        row.addWidget(self.speed)
+        self.words = QLabel()
+        self.words.setTextFormat(Qt.TextFormat.PlainText)
+        self.words.setFont(ui_font(14))
+        self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        row.addSpacing(8)
+        row.addWidget(self.words, 1)
+        self.bar = Scrubber(self.session, self.theme)
+        column.addLayout(row)
+        column.addWidget(self.bar)
+        return content
+
+    def refresh(self, changed: frozenset[str]) -> None:
+        state, session = self.session.state, self.session
+        has_scene = session.recording is not None
+        self.bar.update()
+        for button in self.buttons.values():
+            button.setEnabled(has_scene)
+        self.speed.setEnabled(has_scene)
+        playing = state.playing
+        self.buttons["play"].setIcon(icon("pause" if playing else "play", self.theme.accent))
+        self.buttons["loop"].setChecked(state.loop is not None)
+        index = self.speed.findData(state.speed)
+        self.speed.setCurrentIndex(index if index >= 0 else self.speed.findData(1.0))
+        if not has_scene:
+            self.words.setText(tr("Open a scene: its steps appear here."))
+            return
+        words = playback.describe(session, state.t)
+        self.words.setText(words)
+        self.words.setToolTip(words)

@@ -1,0 +1,310 @@
+"""Files that want to do harm end in one clear sentence, quickly, and nothing else happens."""
+
+import base64
+import json
+import os
+import time
+
+import pytest
+
+from explorer.model.files import FileError, decode, encode, faults, load
+from explorer.model.session import State
+from scenes import SCENES
+from tests.soak import check_error, fuzz, verdict
+
+HEAD = {"format": "backstep-scene", "version": 1, "min_reader": 1, "scene": "bptt"}
+
+
+def doc(text="", **changes):
+    """A small file with these fields, or with this text spliced into it."""
+    data = json.dumps(HEAD | changes)
+    return (data[:-1] + (", " + text if text else "") + "}").encode("utf-8", "surrogatepass")
+
+
+def edit(key="W", **array):
+    return doc(edits={key: {"shape": [2], "dtype": "f8", "data": [1, 2]} | array})
+
+
+def b64(shape, content, dtype="f8"):
+    return doc(edits={"W": {"shape": shape, "dtype": dtype, "b64": content}})
+
+
+GOOD = doc()
+HTML = '<img src="file:///etc/passwd"><script>alert(1)</script>'
+HOSTILE = {
+    # not JSON
+    "empty": (b"", "not_json"),
+    "blank": (b" \n\t ", "not_json"),
+    "byte order mark": (b"\xef\xbb\xbf" + GOOD, "not_json"),
+    "UTF-16": (GOOD.decode().encode("utf-16"), "not_json"),
+    "UTF-16 without mark": (GOOD.decode().encode("utf-16-le"), "not_json"),
+    "UTF-32": (GOOD.decode().encode("utf-32"), "not_json"),
+    "binary": (bytes(range(256)) * 100, "not_json"),
+    "PNG": (b"\x89PNG\r\n\x1a\n" + b"\0" * 100, "not_json"),
+    "pickle": (b"\x80\x04\x95\x1c\x00\x00\x00\x8c\x05posix\x8c\x06system\x93.", "not_json"),
+    "zip": (b"PK\x03\x04" + b"\0" * 200, "not_json"),
+    "Latin-1": (doc(title="é").replace(b"\\u00e9", b"\xe9"), "not_json"),
+    "NUL in a text": (doc(title="%").replace(b"%", b"\0"), "not_json"),
+    "NaN": (doc('"seed": NaN'), "not_json"),
+    "Infinity": (doc('"view": {"t": Infinity}'), "not_json"),
+    "a comment": (doc("// hello"), "not_json"),
+    "trailing comma": (GOOD[:-1] + b",}", "not_json"),
+    "two documents": (GOOD + GOOD, "not_json"),
+    "single quotes": (GOOD.replace(b'"', b"'"), "not_json"),
+    "escaped lone surrogate": (doc(title="\ud800"), "not_json"),
+    "raw lone surrogate": (doc(title="%").replace(b"%", b"\xed\xa0\x80"), "not_json"),
+    "second half of a surrogate": (doc('"title": "\\udc00"'), "not_json"),
+    # deep, long, many
+    "a megabyte of [": (b"[" * 2**20, "too_many"),
+    "100,000 [": (b"[" * 100_000, "not_scene"),
+    "100,000 objects": (b'{"a":' * 100_000, "too_many"),
+    "deep field": (doc('"x": ' + "[" * 50_000 + "]" * 50_000), "too_many"),
+    "deep format": (b'{"format": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", "too_many"),
+    "deep extension": (doc('"ext": {"a": ' + "[" * 500 + "]" * 500 + "}"), "too_many"),
+    "deep parameter": (doc('"parameters": {"T": ' + "[" * 50_000 + "]" * 50_000 + "}"), "too_many"),
+    "many empty lists": (doc('"folded": [' + "[]," * 1_000_000 + "[]]"), "too_many"),
+    "many numbers": (doc('"view": {"selection": [' + "1," * 2_000_000 + "1]}"), "too_many"),
+    "17 MB": (doc(title="x" * 17_000_000), "too_large"),
+    # not a scene
+    "a list": (b"[]", "not_scene"),
+    "a number": (b"7", "not_scene"),
+    "null": (b"null", "not_scene"),
+    "no format": (b"{}", "not_scene"),
+    "another format": (doc(format="excalidraw"), "not_scene"),
+    "format is a list": (doc(format=["backstep-scene"]), "not_scene"),
+    # versions
+    "no version": (doc(version=None), "invalid"),
+    "version 0": (doc(version=0), "invalid"),
+    "version -1": (doc(version=-1), "invalid"),
+    "version true": (doc(version=True), "invalid"),
+    "version 1.0": (doc(version=1.0), "invalid"),
+    "version text": (doc(version="1"), "invalid"),
+    "version of 5,000 digits": (doc('"version": ' + "9" * 5000), "invalid"),
+    "min_reader text": (doc(min_reader="1"), "invalid"),
+    "far newer": (doc(version=99, min_reader=99), "newer"),
+    "far, far newer": (doc(version=10**30, min_reader=10**30), "newer"),
+    "newer, and broken": (doc(version=2, seed="x"), "invalid"),
+    "newer, unknown scene": (doc(version=2, scene="hologram"), "unknown_scene"),
+    # wrong types and fields
+    "unknown field": (doc(colour="red"), "invalid"),
+    "unknown field with an odd name": (doc(**{"\u202e\x00\x1b[31m" * 50: 1}), "invalid"),
+    "unknown field with a long name": (doc(**{"x" * 100_000: 1}), "invalid"),
+    "dunder field": (doc(__class__="os"), "invalid"),
+    "unknown field in view": (doc(view={"zoom": 1}), "invalid"),
+    "no scene": (b'{"format": "backstep-scene", "version": 1}', "invalid"),
+    "scene null": (doc(scene=None), "invalid"),
+    "scene number": (doc(scene=3), "invalid"),
+    "parameters list": (doc(parameters=[]), "invalid"),
+    "parameter null": (doc(parameters={"T": None}), "invalid"),
+    "parameter list": (doc(parameters={"T": [3]}), "invalid"),
+    "seed text": (doc(seed="1"), "invalid"),
+    "seed fraction": (doc(seed=1.5), "invalid"),
+    "seed negative": (doc(seed=-1), "invalid"),
+    "seed of 64 bits": (doc(seed=2**63), "invalid"),
+    "seed of 5,000 digits": (doc('"seed": ' + "9" * 5000), "invalid"),
+    "seed 1e999": (doc('"seed": 1e999'), "invalid"),
+    "t 1e999": (doc('"view": {"t": 1e999}'), "invalid"),
+    "t text": (doc(view={"t": "nan"}), "invalid"),
+    "view list": (doc(view=[]), "invalid"),
+    "selection text": (doc(view={"selection": "all"}), "invalid"),
+    "selection of fractions": (doc(view={"selection": [1.5]}), "invalid"),
+    "camera of two": (doc(view={"camera": [1, 2]}), "invalid"),
+    "camera text": (doc(view={"camera": "here"}), "invalid"),
+    "folded object": (doc(folded={}), "invalid"),
+    "folded numbers": (doc(folded=[1]), "invalid"),
+    "folded upwards": (doc(folded=["a/../../b"]), "invalid"),
+    "folded bidi": (doc(folded=["a\u202eb"]), "invalid"),
+    "title list": (doc(title=["a"]), "invalid"),
+    "notes number": (doc(notes=1), "invalid"),
+    "notes of numbers": (doc(notes=["a", 1]), "invalid"),
+    "chapters object": (doc(chapters={}), "invalid"),
+    "chapter text": (doc(chapters=["one"]), "invalid"),
+    "chapter without id": (doc(chapters=[{}]), "invalid"),
+    "chapter twice": (doc(chapters=[{"id": "a"}, {"id": "a"}]), "invalid"),
+    "chapter backwards": (doc(chapters=[{"id": "a", "start": 5, "stop": 2}]), "invalid"),
+    "ext list": (doc(ext=[]), "invalid"),
+    "ext control characters": (doc(ext={"\x1b]0;x\x07": 1}), "invalid"),
+    "edits list": (doc(edits=[]), "invalid"),
+    # scenes and parameters
+    "unknown scene": (doc(scene="lstmm"), "unknown_scene"),
+    "empty scene": (doc(scene=""), "unknown_scene"),
+    "scene upwards": (doc(scene="../../etc/passwd"), "unknown_scene"),
+    "scene is a module": (doc(scene="os.system"), "unknown_scene"),
+    "scene with HTML": (doc(scene=HTML), "unknown_scene"),
+    "scene with control characters": (doc(scene="\x1b[31m\u202e\u2066\n\r" * 100), "unknown_scene"),
+    "scene of a megabyte": (doc(scene="s" * 2**20), "unknown_scene"),
+    "unknown parameter": (doc(parameters={"Tt": 3}), "bad_parameter"),
+    "parameter of a megabyte": (doc(parameters={"t" * 2**20: 3}), "bad_parameter"),
+    "parameter dunder": (doc(parameters={"__class__": 3}), "bad_parameter"),
+    "T too large": (doc(parameters={"T": 2**31}), "bad_parameter"),
+    "T zero": (doc(parameters={"T": 0}), "bad_parameter"),
+    "T text": (doc(parameters={"T": "3"}), "bad_parameter"),
+    "T true": (doc(parameters={"T": True}), "bad_parameter"),
+    "T fraction": (doc(parameters={"T": 3.5}), "bad_parameter"),
+    "T of 5,000 digits": (doc('"parameters": {"T": ' + "9" * 5000 + "}"), "invalid"),
+    "gain 1e308": (doc(parameters={"gain": 1e308}), "bad_parameter"),
+    "choice": (doc(parameters={"activation": HTML}), "bad_parameter"),
+    "choice of a megabyte": (doc(parameters={"activation": "x" * 2**20}), "too_large"),
+    # arrays
+    "no data": (doc(edits={"W": {"shape": [2], "dtype": "f8"}}), "invalid"),
+    "data and b64": (edit(b64=["AAAA"]), "invalid"),
+    "unknown field in an array": (edit(order="F"), "invalid"),
+    "dtype object": (edit(dtype="O"), "invalid"),
+    "dtype with fields": (edit(dtype="f8,(1000000000)f8"), "invalid"),
+    "dtype big-endian": (edit(dtype=">f8"), "invalid"),
+    "shape negative": (edit(shape=[-1, -2]), "invalid"),
+    "shape fraction": (edit(shape=[2.0]), "invalid"),
+    "shape huge": (edit(shape=[2**24] * 8), "too_large"),
+    "shape hides behind a zero": (edit(shape=[0] + [2**24] * 7, data=[]), "too_large"),
+    "shape of 2**62": (edit(shape=[2**62]), "too_large"),
+    "shape of 30 digits": (edit(shape=[10**30]), "invalid"),
+    "shape of 40 ones": (edit(shape=[1] * 40), "too_large"),
+    "too few numbers": (edit(shape=[3]), "invalid"),
+    "too many numbers": (edit(shape=[1]), "invalid"),
+    "65 numbers": (edit(shape=[65], data=[0] * 65), "too_many"),
+    "a word": (edit(data=[1, "seven"]), "invalid"),
+    "nested numbers": (edit(data=[[1], [2]]), "invalid"),
+    "truth among numbers": (edit(data=[1, True]), "invalid"),
+    "number of 400 digits": (edit(data=[1, 10**400]), "invalid"),
+    "too large for f4": (edit(dtype="f4", data=[1, 1e300]), "invalid"),
+    "too large for i4": (edit(dtype="i4", data=[1, 2**31]), "invalid"),
+    "fraction in i8": (edit(dtype="i8", data=[1, 2.5]), "invalid"),
+    "nan in i8": (edit(dtype="i8", data=[1, "nan"]), "invalid"),
+    "number in b1": (edit(dtype="b1", data=[True, 1]), "invalid"),
+    "b64 too short": (b64([2], ["AAAA"]), "invalid"),
+    "b64 too long": (b64([1], ["AAAAAAAAAAAAAAAA"]), "invalid"),
+    "b64 is a text": (b64([1], "AAAAAAAAAAA="), "invalid"),
+    "b64 in the wrong alphabet": (b64([1], ["AAAA-AA_AAA="]), "invalid"),
+    "b64 not ASCII": (b64([1], ["AAAAAAAAAAé="]), "invalid"),
+    "b64 padded in the middle": (b64([1], ["AA==AAAAAAA="]), "invalid"),
+    "b64 with one byte more": (b64([1], ["AAAAAAAAAAAA"]), "invalid"),
+    "b64 of a wrong truth": (b64([3], ["AgAA"], "b1"), "invalid"),
+    "b64 in one long line": (b64([90], ["AAAA" * 240]), "invalid"),
+    "leaf upwards": (edit(key="../../W"), "invalid"),
+    "leaf bidi": (edit(key="W\u202e"), "invalid"),
+    "leaf without a name": (edit(key=""), "invalid"),
+    "leaf of a megabyte": (edit(key="k" * 2**20), "invalid"),
+}  # fmt: skip
+
+
+def test_there_are_enough_of_them():
+    assert len(HOSTILE) >= 40
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_ends_in_one_sentence(tmp_path, name):
+    data, code = HOSTILE[name]
+    path = tmp_path / "hostile.backstep"
+    path.write_bytes(data)
+    begun = time.perf_counter()
+    with pytest.raises(FileError) as caught:
+        load(path)
+    assert time.perf_counter() - begun < 1
+    error = caught.value
+    check_error(error)
+    assert error.code == code, str(error)
+    assert str(error).startswith("hostile.backstep")
+    assert str(tmp_path) not in str(error)
+    found = faults(path)
+    assert code in {fault.code for fault in found}
+    assert len(found) <= 50
+    for fault in found:
+        check_error(fault)
+    assert os.listdir(tmp_path) == ["hostile.backstep"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("duplicate keys", doc('"seed": 1, "seed": 5')),
+        ("HTML in texts", doc(title=HTML, notes=HTML, chapters=[{"id": "a", "text": HTML}], seed=5)),
+        ("code in an extension", doc(ext={"x": "__import__('os').system('echo')"}, seed=5)),
+        ("bidi in texts", doc(title="\u202eabc", notes="\u2066abc\x07", seed=5)),
+        ("odd view", doc(view={"t": -1e300, "camera": [1e300, 0, 0], "selection": [-5]}, seed=5)),
+    ],
+)
+def test_what_is_only_odd_opens_and_does_nothing(name, data):
+    assert verdict(data) == "loaded"
+    loaded = decode(data, name)
+    assert loaded.state.seed == 5
+    assert (loaded.title + loaded.notes).isprintable()
+
+
+def test_a_file_truncated_anywhere():
+    data = encode(State(scene="bptt", parameters=SCENES["bptt"].defaults(), seed=3), title="日本").rstrip()
+    for i in range(len(data)):
+        assert verdict(data[:i]) == "not_json"
+
+
+def test_every_single_byte_of_a_file_changed():
+    for i in range(len(GOOD)):
+        for value in (0, 34, 92, 255):
+            verdict(GOOD[:i] + bytes([value]) + GOOD[i + 1 :])
+
+
+def test_nesting_ends_alike_at_every_depth():
+    """Deep or not so deep, and however deep the caller is: never a crash, never another error."""
+
+    def called_from(level, data):
+        return called_from(level - 1, data) if level else verdict(data)
+
+    for deep in (10, 60, 65, 500, 900, 1000, 1100, 5000):
+        data = doc('"ext": {"a": ' + "[" * deep + "]" * deep + "}")
+        for level in (0, 300, 700):
+            assert called_from(level, data) == ("loaded" if deep <= 64 else "too_many")
+
+
+@pytest.mark.parametrize("name", ["", "a", "\u202e\x1b[31m\n", "n" * 5000, "{place}{0}", "日本語.backstep"])
+def test_the_name_of_the_file_can_not_spoil_the_sentence(name):
+    for data, _ in (HOSTILE["T zero"], HOSTILE["unknown field with an odd name"], HOSTILE["empty"]):
+        with pytest.raises(FileError) as caught:
+            decode(data, name)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) <= 300
+
+
+def test_what_is_no_file(tmp_path):
+    for path, code in ((tmp_path / "none.backstep", "not_found"), (tmp_path, "unreadable")):
+        with pytest.raises(FileError) as caught:
+            load(path)
+        check_error(caught.value)
+        assert caught.value.code == code
+    for path in (tmp_path / "a\0b", tmp_path / ("n" * 300)):
+        with pytest.raises(FileError) as caught:
+            load(path)
+        assert caught.value.code == "unreadable"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no pipes")
+def test_pipes_devices_and_rings_of_links_do_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "pipe.backstep")
+    (tmp_path / "ring.backstep").symlink_to("ring.backstep")
+    for path in (tmp_path / "pipe.backstep", tmp_path / "ring.backstep", "/dev/zero"):
+        with pytest.raises(FileError) as caught:
+            load(path)
+        check_error(caught.value)
+        assert caught.value.code == "unreadable"
+
+
+def test_a_near_miss_names_what_was_meant():
+    with pytest.raises(FileError, match="did you mean lstm"):
+        decode(doc(scene="lstmm"), "a.backstep")
+    with pytest.raises(FileError, match="did you mean hidden") as caught:
+        decode(doc(parameters={"hiden": 3}), "a.backstep")
+    assert caught.value.place == "$.parameters.hiden"
+
+
+def test_a_syntax_error_has_line_and_column():
+    with pytest.raises(FileError, match="line 2, column 4"):
+        decode(b'{"a": 1,\n   x}', "a.backstep")
+
+
+def test_base64_is_what_everybody_calls_so():
+    state = decode(b64([1], [base64.b64encode(b"\0\0\0\0\0\0\xf0\x3f").decode()]), "x").state
+    assert state.edits["W"] == [1.0]
+
+
+def test_thousands_of_spoiled_files():
+    verdicts = fuzz(5_000, seed=1)
+    assert verdicts["loaded"] > 100  # else the mutations are too coarse to find anything
+    assert len(verdicts) >= 7

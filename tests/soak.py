@@ -1,0 +1,271 @@
+"""Long runs that the normal suite does in short: `python -m tests.soak fuzz --count 100000`, `... kill`.
+
+`fuzz` spoils real scene files at random and demands one clear error or a state that survives saving;
+`kill` kills programs while they save and demands a whole file.
+"""
+
+import argparse
+import base64
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from explorer.model.files import FileError, UserChapter, decode, encode, load, save
+from explorer.model.files.atomic import write_atomic
+from explorer.model.session import State
+from scenes import SCENES
+
+STARTS = (
+    '{"format": "backstep-scene", "version": 1, "scene": ',
+    "[",
+    "{",
+    '"',
+    "\\u202e",
+    "../",
+    "<img src=x>",
+)
+ODD: list[Any] = [
+    None, True, False, 0, -1, 1, 2**31, 2**63, -(2**63) - 1, 10**30, 0.5, -0.0, 1e308,
+    float("nan"), float("inf"), "", "nan", "inf", "bptt", "f8", "O8", "a" * 5000,
+    "../../etc/passwd", "\x00\x1b[31m", "\u202egnp.exe", "\ud800",
+    [], {}, [[]], [0] * 100, [2**24] * 8, {"shape": [2], "dtype": "f8", "data": [1, 2]}, {"a": {"b": [{}]}},
+]  # fmt: skip
+
+
+def same(a, b):
+    """Whether two states agree in all that a file keeps, arrays bit for bit."""
+    names = {f.name for f in fields(State)} - {"edits", "playing", "loop"}
+    if any(getattr(a, n) != getattr(b, n) for n in names) or a.edits.keys() != b.edits.keys():
+        return False
+    pairs = [(a.edits[key], b.edits[key]) for key in a.edits]
+    return all((x.dtype, x.shape, x.tobytes()) == (y.dtype, y.shape, y.tobytes()) for x, y in pairs)
+
+
+def full_state(id, size=3):
+    """A state of the scene with something in every field, and the keywords that go with it."""
+    edits = {
+        "W": np.array([[0.1, -0.0, np.nan], [np.inf, -np.inf, 1e-320]]),
+        "long": np.linspace(-1, 1, 24 * size),
+        "mask": np.array([True, False]),
+        "#12": np.array(3, dtype=np.int32),
+        "f": np.array([0.1, 2], dtype=np.float32),
+    }
+    state = State(
+        scene=id,
+        parameters=SCENES[id].defaults(),
+        seed=7,
+        edits=edits,
+        folded=frozenset({f"{id}/t=1", f"{id}/t=2/時"}),
+        t=12.25,
+        speed=2.0,
+        selection=(3, 1),
+        camera=(-10.5, 20.0, 1.5),
+        chapter="start",
+    )
+    chapters = [
+        UserChapter("one", "Erstes 一", "# Hi\n*there*", 1.0, 2.5, (0.0, 1.0, 2.0)),
+        UserChapter("two"),
+    ]
+    extras = {"title": "A <b>title</b>", "notes": "one\n\ntwo $x$\n", "chapters": chapters}
+    return state, extras | {"ext": {"org.example": b'{"a":  [1,{"b": null}]}'}}
+
+
+def corpus():
+    """One full and one bare file per scene."""
+    files = []
+    for id, scene in SCENES.items():
+        state, extras = full_state(id)
+        files += [encode(state, **extras), encode(State(scene=id, parameters=scene.defaults()))]
+    return files
+
+
+def spoil_bytes(rng, data):
+    """A few small injuries to the text."""
+    data = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 5, 20))):
+        i, j = sorted((rng.randrange(len(data) + 1), rng.randrange(len(data) + 1)))
+        j = min(j, i + rng.choice((1, 4, 30, 400)))
+        match rng.randrange(7):
+            case 0 if i < len(data):
+                data[i] ^= 1 << rng.randrange(8)
+            case 1:
+                del data[i:j]
+            case 2:
+                data[i:i] = bytes(rng.randrange(256) for _ in range(rng.randrange(1, 5)))
+            case 3:
+                data[i:i] = data[i:j] * rng.choice((1, 2, 50))
+            case 4 if rng.random() < 0.2:
+                del data[i:]
+            case 5:
+                data[i:i] = rng.choice(STARTS).encode() * rng.choice((1, 1, 3))
+            case 6 if i < len(data):
+                data[i:j] = rng.choice(("0", "9", "-", "1e999", "NaN", "null", "true", '""')).encode()
+        if not data:
+            break
+    return bytes(data)
+
+
+def places(tree):
+    """Every (container, key) of a JSON tree."""
+    found, todo = [], [tree]
+    while todo:
+        item = todo.pop()
+        keys = list(item) if isinstance(item, dict) else range(len(item))
+        found += [(item, key) for key in keys]
+        todo += [item[key] for key in keys if isinstance(item[key], dict | list)]
+    return found
+
+
+def spoil_tree(rng, data):
+    """A few changes of values, keys and structure; the result is still JSON, or nearly."""
+    tree = json.loads(data)
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        found = places(tree)
+        if not found:
+            break
+        holder, key = rng.choice(found)
+        odd = json.loads(json.dumps(rng.choice(ODD)))  # a copy: a tree that holds itself has no end
+        match rng.randrange(6):
+            case 0:
+                holder[key] = odd
+            case 1:
+                del holder[key]
+            case 2 if isinstance(holder, dict):
+                holder[rng.choice(("x", "t", "data", "b64", "shape", "../x", "\u202e", "k" * 200))] = odd
+            case 3 if isinstance(holder, dict):
+                holder[str(key) + rng.choice(("", "s", "\x07"))] = holder.pop(key)
+            case 4:
+                other, name = rng.choice(found)
+                holder[key] = json.loads(json.dumps(other[name])) if name in places_of(other) else odd
+            case 5 if isinstance(holder[key], int | float):
+                holder[key] = rng.choice((holder[key] + 1, -holder[key], holder[key] * 1e6, str(holder[key])))
+    return json.dumps(tree, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
+
+
+def places_of(holder):
+    return holder if isinstance(holder, dict) else range(len(holder))
+
+
+def verdict(data, name="mutant.backstep"):
+    """The error's code, or `loaded`; raises AssertionError when the promise is broken."""
+    begun = time.perf_counter()
+    try:
+        loaded = decode(data, name)
+    except FileError as error:
+        check_error(error)
+        result = error.code
+    else:
+        again = decode(encode(loaded.state, **loaded.extras()), name)
+        assert same(loaded.state, again.state)
+        assert loaded.extras() == again.extras()
+        result = "newer, loaded" if loaded.read_only else "loaded"
+    assert time.perf_counter() - begun < 1
+    return result
+
+
+def check_error(error):
+    """One line that can be shown as it is."""
+    message = str(error)
+    assert message.isprintable(), ascii(message)
+    assert 20 <= len(message) <= 300, message
+    assert error.code.replace("_", "").islower()
+    assert error.place.isprintable()
+    assert len(error.place) <= 100
+
+
+def fuzz(count, seed=0):
+    """How often each verdict fell."""
+    rng = random.Random(seed)
+    files = corpus()
+    verdicts = Counter()
+    for i in range(count):
+        data = rng.choice(files)
+        data = spoil_tree(rng, data) if i % 2 else spoil_bytes(rng, data)
+        try:
+            verdicts[verdict(data)] += 1
+        except Exception:
+            print(f"seed {seed}, input {i}: {base64.b64encode(data[:20_000]).decode()}", file=sys.stderr)
+            raise
+    return verdicts
+
+
+def version(number):
+    """A state that takes a moment to write and says which one it is."""
+    array = np.full(500_000, float(number))
+    return State(scene="bptt", parameters=SCENES["bptt"].defaults(), seed=number, edits={"W": array})
+
+
+def kill(count, seed=0, plain=False):
+    """Kill programs while they save; with `plain`, while they write the file without any care.
+
+    Needs a process with a single thread, as it forks. How many were hit while writing, and how many files
+    are lost.
+    """
+    rng = random.Random(seed)
+    states = [version(number) for number in range(4)]
+    texts = [encode(state) for state in states]
+    tally = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "scene.backstep")
+        save(path, states[0])
+        begun = time.perf_counter()
+        save(path, states[1])
+        span = 3 * (time.perf_counter() - begun)
+        for turn in range(count):
+            left = set(Path(folder).glob(".*.tmp"))
+            child = os.fork()
+            if child == 0:
+                for i in range(10**9):
+                    if plain:
+                        path.write_bytes(texts[i % 4])
+                    elif turn % 8:  # the writing alone, which is where it can go wrong
+                        write_atomic(path, texts[i % 4])
+                    else:
+                        save(path, states[i % 4])
+            time.sleep(rng.uniform(0.3, 1) * span)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            tally["kills"] += 1
+            tally["hit while writing"] += bool(set(Path(folder).glob(".*.tmp")) - left)
+            try:
+                tally["lost"] += path.read_bytes() not in texts or load(path).state.scene != "bptt"
+                backup = Path(f"{path}~")
+                tally["backups lost"] += not plain and backup.read_bytes() not in texts
+            except (FileError, OSError):
+                tally["lost"] += 1
+    return tally
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, count in (("fuzz", 100_000), ("kill", 200)):
+        command = commands.add_parser(name)
+        command.add_argument("--count", type=int, default=count)
+        command.add_argument("--seed", type=int, default=0)
+        if name == "kill":
+            command.add_argument(
+                "--plain", action="store_true", help="without care: shows that files get lost"
+            )
+    chosen = parser.parse_args(arguments)
+    begun = time.perf_counter()
+    if chosen.command == "fuzz":
+        tally = fuzz(chosen.count, chosen.seed)
+    else:
+        tally = kill(chosen.count, chosen.seed, chosen.plain)
+    print(json.dumps(dict(tally) | {"seconds": round(time.perf_counter() - begun, 1)}))
+    return 1 if tally["lost"] and not chosen.plain else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
