@@ -40,7 +40,9 @@ class Op:
     name: str
     symbol: str  # what its box shows
     forward: Callable[..., Any]
-    vjps: tuple[Vjp, ...] | Vjp  # one per input, or one function of the input's number for any number of inputs
+    vjps: (
+        tuple[Vjp, ...] | Vjp
+    )  # one per input, or one function of the input's number for any number of inputs
     formula: str  # TeX; inputs a, b; output y
     partials: tuple[str, ...]  # TeX of ∂y/∂input, one per input
     text: str  # the formula in plain characters, `{a}` and `{b}` stand for the inputs
@@ -147,7 +149,9 @@ def _as_tensor(x: Any, graph: Graph, definition: Op) -> Tensor:
     try:
         value = np.array(x, dtype=np.float64)
     except (TypeError, ValueError):
-        raise TypeError(f"{definition.name} takes tensors, arrays and numbers, not {type(x).__name__}") from None
+        raise TypeError(
+            f"{definition.name} takes tensors, arrays and numbers, not {type(x).__name__}"
+        ) from None
     name = f"{float(value):.6g}" if value.ndim == 0 else ""
     return graph.append(None, (), value, name=name, kind="constant")
 
@@ -254,7 +258,7 @@ def subtract(a, b):
     elementwise=True,
 )
 def multiply(a, b):
-    """Product of elements. Each factor's gradient is the other factor: a gate scales the error that passes."""
+    """Product of elements. A factor's gradient is the other factor: a gate scales the passing error."""
     return a * b
 
 
@@ -263,7 +267,10 @@ def multiply(a, b):
     r"y = \frac{a}{b}",
     "{a} / {b}",
     vjp=(lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
-    partials=(r"\frac{\partial y}{\partial a} = \frac{1}{b}", r"\frac{\partial y}{\partial b} = -\frac{a}{b^2}"),
+    partials=(
+        r"\frac{\partial y}{\partial a} = \frac{1}{b}",
+        r"\frac{\partial y}{\partial b} = -\frac{a}{b^2}",
+    ),
     back=("{g} / {b}", "−{g} ⊙ {a} / {b}²"),
     samples=(Sample(((2, 3), (2, 3)), low=0.5), Sample(((2, 3), (3,)), low=0.5)),
     elementwise=True,
@@ -497,7 +504,10 @@ def softplus(a):
     r"y = \max(a, b)",
     "max({a}, {b})",
     vjp=(lambda g, y, a, b: g * (a >= b), lambda g, y, a, b: g * (a < b)),
-    partials=(r"\frac{\partial y}{\partial a} = [\,a \ge b\,]", r"\frac{\partial y}{\partial b} = [\,a < b\,]"),
+    partials=(
+        r"\frac{\partial y}{\partial a} = [\,a \ge b\,]",
+        r"\frac{\partial y}{\partial b} = [\,a < b\,]",
+    ),
     back=("{g} where {a} ≥ {b}", "{g} where {a} < {b}"),
     samples=_PAIR,
     elementwise=True,
@@ -512,7 +522,10 @@ def maximum(a, b):
     r"y = \min(a, b)",
     "min({a}, {b})",
     vjp=(lambda g, y, a, b: g * (a <= b), lambda g, y, a, b: g * (a > b)),
-    partials=(r"\frac{\partial y}{\partial a} = [\,a \le b\,]", r"\frac{\partial y}{\partial b} = [\,a > b\,]"),
+    partials=(
+        r"\frac{\partial y}{\partial a} = [\,a \le b\,]",
+        r"\frac{\partial y}{\partial b} = [\,a > b\,]",
+    ),
     back=("{g} where {a} ≤ {b}", "{g} where {a} > {b}"),
     samples=_PAIR,
     elementwise=True,
@@ -834,7 +847,6 @@ Tensor.__neg__ = negative
 Tensor.__getitem__ = lambda self, index: getitem(self, index=index)
 
 
-
 _TEX = {"≥": r"\ge", "≤": r"\le"}
 
 
@@ -862,5 +874,3 @@ greater_equal = _define_comparison("greater_equal", "≥", np.greater_equal)
 less_equal = _define_comparison("less_equal", "≤", np.less_equal)
 Tensor.__gt__, Tensor.__lt__ = greater, less
 Tensor.__ge__, Tensor.__le__ = greater_equal, less_equal
-
-__all__ = sorted(OPS)

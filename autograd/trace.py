@@ -19,7 +19,7 @@ Phase = Literal["forward", "loss", "backward"]
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that happens: a node computes its value, the loss is seeded, or a node sends gradients back."""
+    """One thing that happens: a node computes, the loss is seeded, or a node sends gradients back."""
 
     phase: Phase
     node: int

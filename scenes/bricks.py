@@ -22,9 +22,10 @@ SLOPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def named(name: str, x: Any) -> Any:
     """Name a tensor, or each element of an array of scalar tensors; returns it."""
+    elements: Any = x
     if isinstance(x, np.ndarray):
         for index in np.ndindex(x.shape):
-            x[index].name = f"{name}[{','.join(map(str, index))}]" if index else name
+            elements[index].name = f"{name}[{','.join(map(str, index))}]" if index else name
     else:
         x.name = name
     return x

@@ -97,17 +97,18 @@ class Parameter:
         if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         expected = {"bool": bool, "int": int, "float": float}.get(kind, str)
-        if type(value) is not expected:
+        if type(value) is not expected:  # an int subclass such as True is not an int here
             raise self._refuse(value)
+        checked: Value = value
         if self.choices and value not in self.choices:
             raise self._refuse(value)
         if kind in ("int", "float"):
             assert self.low is not None and self.high is not None
-            if not self.low <= value <= self.high:  # NaN fails too
+            if not self.low <= float(checked) <= self.high:  # NaN fails too
                 raise self._refuse(value)
         if self.check_text is not None:
-            self.check_text(value)
-        return value
+            self.check_text(str(checked))
+        return checked
 
     def _refuse(self, value: Any) -> SceneError:
         return SceneError(f"parameter {self.name} can not be {str(value)[:60]!r}: it takes {self.allowed}")
@@ -202,7 +203,9 @@ class Scene:
         chosen = self.check(values or {})
         size = self.estimate(SimpleNamespace(**chosen)) if self.estimate else 0
         if size > 50_000:
-            raise SceneError(f"scene {self.id} with these parameters has about {size} nodes, at most 50000 fit")
+            raise SceneError(
+                f"scene {self.id} with these parameters has about {size} nodes, at most 50000 fit"
+            )
         with Graph() as graph:
             loss = self.builder(SimpleNamespace(**chosen), Leaves(seed, scalar))
         graph.backward(loss)

@@ -201,8 +201,19 @@ def fuzz(count, seed=0):
 
 def version(number):
     """A state that takes a moment to write and says which one it is."""
-    array = np.full(500_000, float(number))
+    array = np.full(200_000, float(number))
     return State(scene="bptt", parameters=SCENES["bptt"].defaults(), seed=number, edits={"W": array})
+
+
+def save_for_ever(path, states, texts, plain, whole):
+    """Until somebody ends the process; `whole`: with encoding and checks, not the writing alone."""
+    for i in range(10**9):
+        if plain:
+            path.write_bytes(texts[i % 4])
+        elif whole:
+            save(path, states[i % 4])
+        else:
+            write_atomic(path, texts[i % 4])
 
 
 def kill(count, seed=0, plain=False):
@@ -225,16 +236,21 @@ def kill(count, seed=0, plain=False):
             left = set(Path(folder).glob(".*.tmp"))
             child = os.fork()
             if child == 0:
-                for i in range(10**9):
-                    if plain:
-                        path.write_bytes(texts[i % 4])
-                    elif turn % 8:  # the writing alone, which is where it can go wrong
-                        write_atomic(path, texts[i % 4])
-                    else:
-                        save(path, states[i % 4])
-            time.sleep(rng.uniform(0.3, 1) * span)
+                try:
+                    save_for_ever(path, states, texts, plain, whole=turn % 8 == 0)
+                finally:
+                    os._exit(1)
+            if plain or turn % 8 == 0:
+                time.sleep(rng.random() * span)
+            else:
+                time.sleep(rng.random() * span / 10)
+                late = time.perf_counter() + 5
+                while time.perf_counter() < late and not set(Path(folder).glob(".*.tmp")) - left:
+                    pass  # until a save has just begun
+                time.sleep(rng.random() * span / 80)
             os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+            status = os.waitpid(child, 0)[1]
+            assert os.WIFSIGNALED(status), "a save failed by itself"
             tally["kills"] += 1
             tally["hit while writing"] += bool(set(Path(folder).glob(".*.tmp")) - left)
             try:

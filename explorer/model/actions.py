@@ -156,9 +156,7 @@ def redo(host: Host) -> None:
     host.session.redo()
 
 
-@action(
-    "Reset values", "Edit", icon="reset", enabled=lambda h: bool(h.session.state.edits), separate=True
-)
+@action("Reset values", "Edit", icon="reset", enabled=lambda h: bool(h.session.state.edits), separate=True)
 def reset_values(host: Host) -> None:
     """Give every leaf back the value that the seed drew"""
     host.session.reset_edits()
@@ -171,7 +169,12 @@ def random_seed(host: Host) -> None:
 
 
 @action(
-    "Copy value", "Edit", "Ctrl+C", icon="copy", enabled=lambda h: bool(h.session.state.selection), separate=True
+    "Copy value",
+    "Edit",
+    "Ctrl+C",
+    icon="copy",
+    enabled=lambda h: bool(h.session.state.selection),
+    separate=True,
 )
 def copy_value(host: Host) -> None:
     """Copy the selected node's value as NumPy code"""
@@ -374,7 +377,9 @@ def _turn_page(host: Host, by: int) -> None:
     assert session.scene is not None
     ids = [c.id for c in session.scene.chapters]
     if ids:
-        now = ids.index(session.state.chapter) if session.state.chapter in ids else (-1 if by > 0 else len(ids))
+        now = (
+            ids.index(session.state.chapter) if session.state.chapter in ids else (-1 if by > 0 else len(ids))
+        )
         open_chapter(session, ids[min(max(now + by, 0), len(ids) - 1)])
 
 

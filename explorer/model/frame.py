@@ -96,9 +96,7 @@ class _Static:
         self.edge_forward = np.array(
             [min(int(trace.forward_step[v]) for v, _ in e.members) for e in edges], dtype=float
         )
-        sent = [
-            [(v, k) for v, k in e.members if trace.contributions[v][k] is not None] for e in edges
-        ]
+        sent = [[(v, k) for v, k in e.members if trace.contributions[v][k] is not None] for e in edges]
         self.edge_backward = np.array(
             [max((int(trace.backward_step[v]) for v, _ in s), default=10**9) for s in sent], dtype=float
         )
@@ -176,7 +174,9 @@ def _pulses(static: _Static, step: Step, fraction: float) -> list[Pulse]:
     """Values run into the computing node in the first 70 % of a step; gradients leave the sending one."""
     if step.phase == "loss":
         return []
-    along = min(_ease(fraction / 0.7), 1.0) if step.phase == "forward" else 1.0 - _ease(min(fraction / 0.9, 1.0))
+    along = (
+        min(_ease(fraction / 0.7), 1.0) if step.phase == "forward" else 1.0 - _ease(min(fraction / 0.9, 1.0))
+    )
     pulses = []
     for e in static.edges_into.get(step.node, []):
         if step.phase == "forward":

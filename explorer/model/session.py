@@ -85,7 +85,7 @@ class Session:
     def open_scene(
         self, id: str, values: Mapping[str, Any] | None = None, *, seed: int = 0, title: str = ""
     ) -> None:
-        """Show a catalogue scene from its first moment; raises SceneError and changes nothing on bad values."""
+        """Show a catalogue scene from its first moment; on bad values SceneError, and nothing has changed."""
         chosen = find_scene(id)
         self._replace(
             State(
@@ -121,7 +121,9 @@ class Session:
         Raises SceneError and leaves everything as it was when the new state can not be built.
         """
         if "parameters" in changes and self.recording is not None:
-            changes["parameters"] = self.recording.scene.check({**self.state.parameters, **changes["parameters"]})
+            changes["parameters"] = self.recording.scene.check(
+                {**self.state.parameters, **changes["parameters"]}
+            )
         if "edits" in changes:
             changes["edits"] = self._checked_edits(changes["edits"])
         if "t" in changes:
@@ -256,9 +258,7 @@ class Session:
             checked[key] = array
         return checked
 
-    def _replace(
-        self, state: State, title: str, *, merge: str = "", fold_defaults: bool = False
-    ) -> None:
+    def _replace(self, state: State, title: str, *, merge: str = "", fold_defaults: bool = False) -> None:
         before = self.state
         self._become(state, fold_defaults=fold_defaults)
         if _same_lasting(before, self.state):
@@ -306,7 +306,10 @@ class Session:
         self._originals = tuple(self.recording.graph.values)
         edits = {}
         by_key = {leaf_key(self.recording.graph, leaf.id): leaf for leaf in self.recording.graph.leaves()}
-        for key, value in state.edits.items():  # an edit of a leaf that is gone or has another shape is let go
+        for (
+            key,
+            value,
+        ) in state.edits.items():  # an edit of a leaf that is gone or has another shape is let go
             if key in by_key and by_key[key].shape == value.shape:
                 edits[key] = value
         state = replace(state, edits=edits)

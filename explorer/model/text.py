@@ -92,7 +92,9 @@ def label(name: str, time: int | None, notation: Notation) -> Label:
         element = rest.rstrip("]")
     base = notation.letters.get(name, notation.letters.get(base, base))
     base, _, inner = base.partition("_")
-    is_time = index.isdigit() and (time is not None and int(index) == time or (time is None and index == "0"))
+    is_time = index.isdigit() and (
+        (time is not None and int(index) == time) or (time is None and index == "0")
+    )
     if not is_time:
         sub = ",".join(part for part in (inner, index, element) if part)
         return Label(base, sub)

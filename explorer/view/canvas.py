@@ -225,25 +225,24 @@ class Canvas(QWidget):
             text.language(),
             look.notation,
         )
-        fresh = self._resting is not None and self._resting_key == key
-        if fresh and self._resting_transform != transform and self._settle.isActive():
+        resting = self._resting
+        fresh = resting is not None and self._resting_key == key
+        if resting is not None and fresh and self._resting_transform != transform and self._settle.isActive():
             paint.fill_background(painter, QRectF(self.rect()), self.theme)
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
             painter.setTransform(self._resting_transform.inverted()[0] * transform)
-            painter.drawImage(QPointF(0, 0), self._resting)
+            painter.drawImage(QPointF(0, 0), resting)
         else:
-            if not fresh or self._resting_transform != transform:
-                self._resting = self._drawn(frame, look, transform, ratio)
+            if resting is None or not fresh or self._resting_transform != transform:
+                self._resting = resting = self._drawn(frame, look, transform, ratio)
                 self._resting_key, self._resting_transform = key, transform
-            painter.drawImage(QPointF(0, 0), self._resting)
+            painter.drawImage(QPointF(0, 0), resting)
         painter.setTransform(transform)
         paint.paint_moving(painter, frame, look)
         painter.end()
 
     def _drawn(self, frame: Frame, look: paint.Look, transform: QTransform, ratio: float) -> QImage:
-        image = QImage(
-            round(self.width() * ratio), round(self.height() * ratio), QImage.Format.Format_RGB32
-        )
+        image = QImage(round(self.width() * ratio), round(self.height() * ratio), QImage.Format.Format_RGB32)
         image.setDevicePixelRatio(ratio)
         painter = QPainter(image)
         paint.fill_background(painter, QRectF(self.rect()), self.theme)
@@ -277,7 +276,9 @@ class Canvas(QWidget):
             old, self._shown_layout = self._shown_layout, session.layout if session.recording else None
             self._hovered_box = self._hovered_edge = None
             same_graph = (
-                old is not None and self._shown_layout is not None and old.topology is self._shown_layout.topology
+                old is not None
+                and self._shown_layout is not None
+                and old.topology is self._shown_layout.topology
             )
             if same_graph and not self.reduced_motion and self.isVisible():
                 self._fold_from = old
@@ -357,10 +358,9 @@ class Canvas(QWidget):
 
     def _select(self, node: int, adding: bool) -> None:
         now = self.session.state.selection
+        chosen: tuple[int, ...] = (node,)
         if adding:
             chosen = tuple(n for n in now if n != node) if node in now else (*now, node)
-        else:
-            chosen = (node,)
         self.session.update(selection=chosen)
         self.node_clicked.emit(node)
 
@@ -412,7 +412,9 @@ class Canvas(QWidget):
                 lines[0] = f"{name} = {playback.formula_words(graph, box.node, session.notation)}"
             value, grad = frame.value(k), frame.grad(k)
             lines.append(
-                tr("value {value}").format(value=text.array(value)) if value is not None else tr("not computed yet")
+                tr("value {value}").format(value=text.array(value))
+                if value is not None
+                else tr("not computed yet")
             )
             if frame.expected[k]:
                 lines.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,8 +61,7 @@ def export_picture(window: Window) -> None:
             size=size,
             theme=window.theme.name,
             language=text.language(),
-            step=None,
-            at=window.session.state.t,
+            step=window.session.state.t,
         )
         window.statusBar().showMessage(tr("Saved {name}").format(name=Path(path).name), 4000)
 
@@ -111,7 +111,7 @@ def _ask_export(window: Window, title: str, kinds: str, ending: str) -> str:
     return path
 
 
-def _say_errors(window: Window, work) -> None:  # type: ignore[no-untyped-def]
+def _say_errors(window: Window, work: Callable[[], None]) -> None:
     from explorer.view.exporters import ExportError
 
     try:
@@ -189,7 +189,7 @@ def show_about(window: Window) -> None:
     box.setInformativeText(
         tr("Watch back-propagation happen, step by step.")
         + "\n\n"
-        + tr("Free software under the MIT licence. Fonts under the SIL Open Font Licence; icons by Tabler (MIT).")
+        + tr("Free software (MIT licence). Fonts under the SIL Open Font License, icons by Tabler (MIT).")
     )
     box.open()
 

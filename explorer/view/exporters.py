@@ -21,6 +21,7 @@ from io import BytesIO
 from math import floor
 from pathlib import Path
 from typing import Any, Literal, cast
+from xml.sax.saxutils import escape, unescape
 
 import numpy as np
 from PySide6.QtCore import QMarginsF, QPointF, QRect, QRectF, QSize, QSizeF, Qt
@@ -32,6 +33,7 @@ from PySide6.QtGui import (
     QPageLayout,
     QPageSize,
     QPainter,
+    QPainterPath,
     QPdfWriter,
     QPen,
     QTransform,
@@ -44,7 +46,7 @@ from explorer.model.layout import Layout
 from explorer.model.playback import describe
 from explorer.model.session import Session
 from explorer.model.text import tr
-from explorer.view.fonts import FAMILIES, load_fonts, ui_font
+from explorer.view.fonts import load_fonts, ui_font
 from explorer.view.paint import (
     Look,
     bounds,
@@ -259,9 +261,7 @@ def caption_height(height: int) -> int:
     return max(10, round(0.094 * height))
 
 
-def paint_caption(
-    painter: QPainter, source: Source, theme: Theme, width: int, height: int, t: float
-) -> None:
+def paint_caption(painter: QPainter, source: Source, theme: Theme, width: int, height: int, t: float) -> None:
     """The strip at the bottom: how far the run is, the scene's title, and what happens in words."""
     strip = caption_height(height)
     top, bar = height - strip, max(2.0, round(strip * 0.1))
@@ -330,9 +330,7 @@ class Camera:
         self.follows = whole < LEGIBLE
         self.zoom = whole
         self.inset = QRectF()
-        self.shots: tuple[Shot, ...] = (
-            Shot(0, trace.end, self.rect.center().x(), self.rect.center().y()),
-        )
+        self.shots: tuple[Shot, ...] = (Shot(0, trace.end, self.rect.center().x(), self.rect.center().y()),)
         self._top = 0.0
         self._glide = GLIDE / seconds_per_step
         if self.follows:
@@ -396,7 +394,7 @@ class Camera:
         return x, y
 
     def corner(self, t: float) -> tuple[int, int]:
-        """The top left corner of the picture, in whole pixels of the zoomed scene so that text stays crisp."""
+        """The picture's top left corner in whole pixels of the zoomed scene, so that text stays crisp."""
         x, y = self.centre(t)
         view_h = self.height - self._top
         return round(x * self.zoom - self.width / 2), round(y * self.zoom - view_h / 2 - self._top)
@@ -447,7 +445,7 @@ class Film:
         self._sheets: dict[str, tuple[Any, QImage]] = {}
 
     def moment(self, i: int) -> float:
-        """t of a frame. Frames sample the middle of their time, so that hardly one falls between two steps."""
+        """t of a frame: the middle of its time, so that hardly one falls between two steps."""
         if i >= self.moving:
             return float(self.last)
         return self.first + (i + 0.5) / self.moving * (self.last - self.first)
@@ -478,7 +476,7 @@ class Film:
         return self.camera.reach
 
     def _resting(self, frame: Frame, x: int, y: int) -> tuple[QImage, QPointF]:
-        """What only changes from step to step; one sheet serves a whole step, also while the camera glides."""
+        """What changes from step to step only; one sheet serves a step, also while the camera glides."""
         reach = self._reach
         here = QRect(x, y, self.width, self.stage_height)
         area = reach if reach.width() * reach.height() <= SHEET and reach.contains(here) else here
@@ -560,24 +558,59 @@ def svg(draw: Callable[[QPainter], None], width: int, height: int, title: str, d
     generator.setSize(QSize(width, height))
     generator.setViewBox(QRect(0, 0, width, height))
     generator.setResolution(96)
-    generator.setTitle(_plain(title))
-    generator.setDescription(_plain(description))
     painter = QPainter(generator)
     draw(painter)
     painter.end()
-    return _portable_svg(bytes(buffer.data().data()).decode("utf-8"))
+    source = _portable_svg(bytes(buffer.data().data()).decode("utf-8"))
+    about = f"<title>{_printable(title)}</title>\n<desc>{_printable(description)}</desc>\n"
+    return source.replace("<defs>", about + "<defs>", 1)  # Qt's own escaping differs between versions
 
 
-def _plain(words: str) -> str:
-    """Without the characters that Qt writes into XML as they are."""
-    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _printable(words: str) -> str:
+    return escape("".join(c for c in words if c.isprintable()))
 
 
 def _portable_svg(source: str) -> str:
-    """Text stays text, so other programs need a family that they have; cells of heat strips stay sharp."""
-    families = ", ".join((*FAMILIES, "Inter", "Helvetica", "Arial", "Noto Sans", "Noto Sans JP", "sans-serif"))
-    source = re.sub(r'font-family="[^"]*"', f'font-family="{families}"', source)
-    return source.replace("<image ", '<image style="image-rendering:pixelated" ')
+    """Text becomes outlines, so that it looks the same where our fonts are not; heat cells stay sharp."""
+    shapes: dict[tuple[str, str, str], str] = {}
+
+    def outlined(found: re.Match[str]) -> str:
+        attributes = dict(re.findall(r'([\w:-]+)="([^"]*)"', found[1]))
+        key = (found[2], attributes["font-size"], attributes["font-weight"])
+        name = shapes.setdefault(key, f"text{len(shapes)}")
+        fill = f'fill="{attributes["fill"]}" fill-opacity="{attributes["fill-opacity"]}"'
+        place = f'x="{attributes["x"]}" y="{attributes["y"]}"'
+        return f'<use xlink:href="#{name}" {place} {fill} stroke="none"/>'
+
+    source = re.sub(r"<text ([^>]*)>([^<]*)</text>", outlined, source)
+    source = re.sub(r' ?font-[a-z]+="[^"]*"', "", source)
+    source = re.sub(r"<g [^>]*>\s*</g>", "", source)  # Qt writes one for every change of pen
+    source = re.sub(r"\n\s*\n+", "\n", source)
+    source = source.replace("<image ", '<image style="image-rendering:pixelated" ')
+    glyphs = "".join(
+        f'<path id="{name}" aria-label="{key[0]}" fill-rule="nonzero" d="{_outline(*key)}"/>\n'
+        for key, name in shapes.items()
+    )
+    return source.replace("<defs>", f"<defs>\n{glyphs}", 1)
+
+
+def _outline(words: str, size: str, weight: str) -> str:
+    """The outline of a line of text as SVG path data, its baseline starting at (0, 0)."""
+    path = QPainterPath()
+    path.addText(
+        QPointF(0, 0), ui_font(float(size), bold=float(weight) > 500), unescape(words, {"&quot;": '"'})
+    )
+    data, k = [], 0
+    while k < path.elementCount():
+        e = path.elementAt(k)
+        if e.isCurveTo():  # two more elements belong to a curve
+            points = [path.elementAt(k + i) for i in range(3)]
+            data.append("C" + " ".join(f"{round(p.x, 2):g} {round(p.y, 2):g}" for p in points))
+            k += 3
+        else:
+            data.append(f"{'M' if e.isMoveTo() else 'L'}{round(e.x, 2):g} {round(e.y, 2):g}")
+            k += 1
+    return "".join(data)
 
 
 @exporter(".pdf", "PDF", "still")
@@ -586,7 +619,12 @@ def _pdf(job: Job) -> None:
     writer.setResolution(96)
     writer.setTitle(job.title)
     writer.setCreator("Backstep")
-    page = QPageSize(QSizeF(job.width * 0.75, job.height * 0.75), QPageSize.Unit.Point, "", QPageSize.SizeMatchPolicy.ExactMatch)
+    page = QPageSize(
+        QSizeF(job.width * 0.75, job.height * 0.75),
+        QPageSize.Unit.Point,
+        "",
+        QPageSize.SizeMatchPolicy.ExactMatch,
+    )
     writer.setPageLayout(
         QPageLayout(page, QPageLayout.Orientation.Portrait, QMarginsF(), QPageLayout.Unit.Point)
     )
@@ -612,8 +650,8 @@ def _gif(job: Job) -> None:
             cells = np.asarray(image)[y:bottom, x:right]
             if changed is not None:
                 cells = np.where(changed[y:bottom, x:right], cells, 255).astype(np.uint8)
-            part = image_module.fromarray(cells, "L")
-            part = part.convert("P") if False else _as_palette(part, table)
+            part = image_module.fromarray(cells)
+            part.putpalette(table)
             delay = 10 * count * _gif_delay(job.fps)
             for block in gif.getdata(part, (x, y), duration=delay, transparency=255, disposal=1):
                 file.write(block)
@@ -716,11 +754,6 @@ def _shared_palette(job: Job, image_module: Any) -> Any:
 
 def _indexed(image: QImage, palette: Any, image_module: Any) -> Any:
     return _rgb(image, image_module).quantize(palette=palette, dither=image_module.Dither.NONE)
-
-
-def _as_palette(part: Any, table: bytes) -> Any:
-    part.putpalette(table)
-    return part
 
 
 Change = tuple[tuple[int, int, int, int], int, tuple[Any, np.ndarray | None]]

@@ -301,7 +301,9 @@ def _paint_slope(
     w, h = metrics.horizontalAdvance(words) + size * 0.8, size * 1.45
     start, stop = edge.points[-2], edge.points[-1]
     middle = point_along(edge.points, 0.5) if len(edge.points) == 2 else QPointF(*((start + stop) / 2))
-    run = abs(stop[0] - start[0]) if len(edge.points) > 2 else float(np.abs(np.diff(edge.points, axis=0)).sum())
+    run = (
+        abs(stop[0] - start[0]) if len(edge.points) > 2 else float(np.abs(np.diff(edge.points, axis=0)).sum())
+    )
     if run < w + 14:  # no room on the line between two boxes: above them
         middle = middle + QPointF(0, -BOX[1] / 2 - h * 0.55)
     elif words != "× 1":
@@ -402,8 +404,12 @@ def _paint_small(
     bars = 9.0
     size = min(LEGIBLE / zoom, box.h - bars - 6)
     paint_label(painter, rect.adjusted(3, 2, -3, -bars - 2), box_label(frame, look, box), size, ink)
-    _paint_heat(painter, QRectF(rect.left() + 5, rect.bottom() - 10, box.w - 10, 4), frame.value(k), look, False)
-    _paint_heat(painter, QRectF(rect.left() + 5, rect.bottom() - 5.5, box.w - 10, 4), frame.grad(k), look, True)
+    _paint_heat(
+        painter, QRectF(rect.left() + 5, rect.bottom() - 10, box.w - 10, 4), frame.value(k), look, False
+    )
+    _paint_heat(
+        painter, QRectF(rect.left() + 5, rect.bottom() - 5.5, box.w - 10, 4), frame.grad(k), look, True
+    )
 
 
 def _paint_full(

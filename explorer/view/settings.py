@@ -15,10 +15,13 @@ MOST_RECENT = 12
 class Settings:
     """Typed access; a value that makes no sense counts as not set."""
 
-    def __init__(self) -> None:
-        self.store = QSettings(
-            QSettings.Format.IniFormat, QSettings.Scope.UserScope, "backstep", "backstep"
-        )
+    def __init__(self, path: str | None = None) -> None:
+        """`path` is an ini file of one's own; without it the user's settings are meant."""
+        ini = QSettings.Format.IniFormat
+        if path is None:
+            self.store = QSettings(ini, QSettings.Scope.UserScope, "backstep", "backstep")
+        else:
+            self.store = QSettings(path, ini)
 
     @property
     def language(self) -> str:
@@ -42,7 +45,7 @@ class Settings:
     def recent(self) -> list[str]:
         """Paths of scene files, the latest first; files that are gone are left out."""
         stored = self.store.value("recent", [])
-        paths = [stored] if isinstance(stored, str) else list(stored or [])
+        paths = stored if isinstance(stored, list) else [stored] if stored else []
         return [p for p in map(str, paths) if Path(p).is_file()][:MOST_RECENT]
 
     def remember_file(self, path: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QElapsedTimer, QEvent, Qt, QTimer, QUrl
@@ -16,10 +17,10 @@ from PySide6.QtGui import (
     QDropEvent,
     QGuiApplication,
     QKeySequence,
+    QShowEvent,
 )
 from PySide6.QtWidgets import (
     QApplication,
-    QDockWidget,
     QFrame,
     QHBoxLayout,
     QInputDialog,
@@ -41,7 +42,7 @@ from explorer.model.session import Session
 from explorer.model.text import LANGUAGES, tr
 from explorer.view import dialogs
 from explorer.view.canvas import Canvas
-from explorer.view.fonts import ui_font
+from explorer.view.fonts import load_fonts, ui_font
 from explorer.view.icons import icon
 from explorer.view.panels import PANELS, Panel, load_panels
 from explorer.view.panels.gallery import StartPage
@@ -49,7 +50,20 @@ from explorer.view.settings import Settings
 from explorer.view.theme import THEMES, Theme, palette, theme_title
 from scenes.scene import SceneError
 
-TOOLBAR = ("open_file", "save", "", "undo", "redo", "", "fit", "zoom_in", "zoom_out", "", "fold_all", "unfold_all")
+TOOLBAR = (
+    "open_file",
+    "save",
+    "",
+    "undo",
+    "redo",
+    "",
+    "fit",
+    "zoom_in",
+    "zoom_out",
+    "",
+    "fold_all",
+    "unfold_all",
+)
 FILE_ENDINGS = (".backstep", ".json")
 
 
@@ -58,19 +72,23 @@ class Window(QMainWindow):
 
     def __init__(self, session: Session | None = None, settings: Settings | None = None) -> None:
         super().__init__()
+        load_fonts()
         self._session = session or Session()
         self.settings = settings or Settings()
         self.theme: Theme = THEMES[self.settings.theme]
         self.path: str | None = None
+        self._on_disk: Any = None  # what the file looked like when it was last read or written
+        self._extras: dict[str, Any] = {}  # title, notes and the like, kept for the next save
         self.setAcceptDrops(True)
-        self.setDockNestingEnabled(True)
         self.setMinimumSize(720, 480)
         self.resize(1280, 760)
         load_panels()
+        self.desk = Desk(self._arrange)
         self.panels: dict[str, Panel] = {id: cls(self) for id, cls in PANELS.items()}
         self.canvas = Canvas(self._session, self.theme)
+        self.desk.setCentralWidget(self.canvas)
         self.stack = QStackedWidget()
-        self.stack.addWidget(self.canvas)
+        self.stack.addWidget(self.desk)
         self.banner = Banner(self)
         middle = QWidget()
         column = QVBoxLayout(middle)
@@ -80,14 +98,12 @@ class Window(QMainWindow):
         column.addWidget(self.stack, 1)
         self.setCentralWidget(middle)
         self.actions_by_id: dict[str, QAction] = {}
-        self._arrange()
-        self._first_arrangement = self.saveState()
+        for panel in self.panels.values():
+            self.desk.addDockWidget(panel.area, panel)
         self._build()
-        geometry, state = self.settings.window()
+        geometry, _ = self.settings.window()
         if not geometry.isEmpty():
             self.restoreGeometry(geometry)
-        if not state.isEmpty():
-            self.restoreState(state)
         self._unsubscribe = self._session.subscribe(self._changed)
         self._clock = QElapsedTimer()
         self._ticker = QTimer(self, interval=16)
@@ -103,33 +119,27 @@ class Window(QMainWindow):
     # Building
 
     def _arrange(self) -> None:
-        """Panels where they stand in a new window."""
-        by_area: dict[Qt.DockWidgetArea, list[Panel]] = {}
-        for panel in self.panels.values():
-            panel.setFeatures(
-                QDockWidget.DockWidgetFeature.DockWidgetMovable
-                | QDockWidget.DockWidgetFeature.DockWidgetFloatable
-                | QDockWidget.DockWidgetFeature.DockWidgetClosable
-            )
-            by_area.setdefault(panel.area, []).append(panel)
-            self.addDockWidget(panel.area, panel)
-        left = by_area[Qt.DockWidgetArea.LeftDockWidgetArea]
-        for other in left[1:]:
-            self.tabifyDockWidget(left[0], other)
-        right = by_area[Qt.DockWidgetArea.RightDockWidgetArea]
-        for other in right[1:]:
-            self.tabifyDockWidget(right[0], other)
-        left[0].raise_()
-        right[-1].raise_()
-        self.resizeDocks([left[0]], [236], Qt.Orientation.Horizontal)
-        self.resizeDocks([right[0]], [272], Qt.Orientation.Horizontal)
-        self.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.BottomDockWidgetArea)
-        self.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.BottomDockWidgetArea)
+        """Panels where they stand in a new window, or where they stood when the last one was closed."""
+        for area, width in (
+            (Qt.DockWidgetArea.LeftDockWidgetArea, 232),
+            (Qt.DockWidgetArea.RightDockWidgetArea, 268),
+        ):
+            first, *others = [p for p in self.panels.values() if p.area == area]
+            for other in others:
+                self.desk.tabifyDockWidget(first, other)
+            self.desk.resizeDocks([first], [width], Qt.Orientation.Horizontal)
+        self.panels["chapters"].raise_()
+        self.panels["parameters"].raise_()
+        self._first_arrangement = self.desk.saveState()
+        _, state = self.settings.window()
+        if not state.isEmpty():
+            self.desk.restoreState(state)
 
     def _build(self) -> None:
         """Everything that has words or colours; again after a change of language or theme."""
         app = QApplication.instance()
         assert isinstance(app, QApplication)
+        app.setStyle("Fusion")
         app.setPalette(palette(self.theme))
         app.setFont(ui_font(13))
         app.setStyleSheet(style_sheet(self.theme))
@@ -279,11 +289,11 @@ class Window(QMainWindow):
         self.actions_by_id["play"].setIcon(icon("pause" if playing else "play", self.theme.ink))
 
     def _show_page(self) -> None:
-        """The canvas when a scene is open, else the start page; panels about a scene hide on the latter."""
+        """The desk when a scene is open, else the start page."""
         while self.stack.count() > 1:
-            page = self.stack.widget(1)
-            self.stack.removeWidget(page)
-            page.deleteLater()
+            if (old := self.stack.widget(1)) is not None:
+                self.stack.removeWidget(old)
+                old.deleteLater()
         has_scene = self.session.recording is not None
         if not has_scene:
             page = StartPage(
@@ -297,19 +307,12 @@ class Window(QMainWindow):
             self.stack.addWidget(page)
             self.stack.setCurrentWidget(page)
         else:
-            self.stack.setCurrentWidget(self.canvas)
-        if has_scene != getattr(self, "_had_scene", None):
-            for panel in self.panels.values():
-                if not has_scene:
-                    panel.setProperty("wanted", not panel.isHidden() or panel.property("wanted") is None)
-                    panel.hide()
-                elif panel.property("wanted") is not False:
-                    panel.show()
-            if has_scene:
-                self.panels["chapters"].raise_()
-                self.panels["parameters"].raise_()
+            self.stack.setCurrentWidget(self.desk)
+            if not self._had_scene:
                 self.canvas.setFocus()
-            self._had_scene = has_scene
+        self._had_scene = has_scene
+
+    _had_scene = False
 
     def _show_title(self) -> None:
         scene = self.session.scene
@@ -343,8 +346,7 @@ class Window(QMainWindow):
     def open_scene(self, id: str) -> None:
         """Show a catalogue scene from its beginning."""
         if self._may_leave() and self.attempt(lambda: self.session.open_scene(id)):
-            self.path = None
-            self.session.saved = self.session.state
+            self._forget_file()
             self.banner.hide()
             self._show_title()
             self.canvas.setFocus()
@@ -357,6 +359,7 @@ class Window(QMainWindow):
             loaded = load(path)
             self.session.open_state(loaded.state, tr("Open {scene}").format(scene=Path(path).name))
             self.path = None if loaded.read_only else path
+            self._on_disk, self._extras = loaded.snapshot, loaded.extras()
             self.settings.remember_file(path)
             self.banner.hide()
             if loaded.warning:
@@ -365,6 +368,12 @@ class Window(QMainWindow):
 
         if self._may_leave():
             self.attempt(work)
+
+    def _forget_file(self) -> None:
+        """What is open now belongs to no file."""
+        self.path = self._on_disk = None
+        self._extras = {}
+        self.session.saved = self.session.state
 
     def _may_leave(self) -> bool:
         """Ask before unsaved changes of a file are left; edits of a catalogue scene can be undone instead."""
@@ -401,8 +410,7 @@ class Window(QMainWindow):
                 QMessageBox.warning(self, tr("New expression"), str(error))
                 formula = words
                 continue
-            self.path = None
-            self.session.saved = self.session.state
+            self._forget_file()
             self._show_title()
             return
 
@@ -427,11 +435,12 @@ class Window(QMainWindow):
             self._save_to(path)
 
     def _save_to(self, path: str) -> None:
-        from explorer.model.files import save
+        from explorer.model.files import save, snapshot
 
         def work() -> None:
-            save(path, self.session.state)
-            self.path = path
+            expected = self._on_disk if path == self.path else None
+            save(path, self.session.state, **self._extras, expected=expected)
+            self.path, self._on_disk = path, snapshot(path)
             self.session.saved = self.session.state
             self.settings.remember_file(path)
             self.statusBar().showMessage(tr("Saved {name}").format(name=Path(path).name), 4000)
@@ -448,7 +457,7 @@ class Window(QMainWindow):
     def close_scene(self) -> None:
         if self._may_leave():
             self.session.close()
-            self.path = None
+            self._forget_file()
             self._show_title()
 
     def quit(self) -> None:
@@ -508,11 +517,10 @@ class Window(QMainWindow):
             self.showFullScreen()
 
     def reset_window(self) -> None:
-        self.restoreState(self._first_arrangement)
-        has_scene = self.session.recording is not None
-        for panel in self.panels.values():
-            panel.setProperty("wanted", True)
-            panel.setVisible(has_scene)
+        if not self.desk.arranged:
+            return
+        self.desk.restoreState(self._first_arrangement)
+        self.panels["parameters"].raise_()
 
     def find_scene(self) -> None:
         gallery = self.panels["gallery"]
@@ -520,8 +528,7 @@ class Window(QMainWindow):
             return
         gallery.show()
         gallery.raise_()
-        gallery.search.setFocus()
-        gallery.search.selectAll()
+        gallery.focus()
 
     def show_keys(self) -> None:
         dialogs.show_keys(self)
@@ -546,8 +553,8 @@ class Window(QMainWindow):
             event.ignore()
             return
         self._ticker.stop()
-        if self.session.recording is not None:
-            self.settings.remember_window(self.saveGeometry(), self.saveState())
+        panels = self.desk.saveState() if self.desk.arranged else self.settings.window()[1]
+        self.settings.remember_window(self.saveGeometry(), panels)
         self.canvas.release()
         with suppress(ValueError):  # closed twice
             self._unsubscribe()
@@ -557,6 +564,29 @@ class Window(QMainWindow):
         if event.type() == QEvent.Type.WindowStateChange and not self.isFullScreen():
             self.menuBar().show()
         super().changeEvent(event)
+
+
+class Desk(QMainWindow):
+    """A window in the window: docks and canvas, gone as one on the start page.
+
+    Panels are put in tabs when it is first seen: earlier, Qt leaves a stray tab bar behind.
+    """
+
+    def __init__(self, arrange: Callable[[], None]) -> None:
+        super().__init__()
+        self.setWindowFlags(Qt.WindowType.Widget)
+        self.setDockNestingEnabled(True)
+        below = Qt.DockWidgetArea.BottomDockWidgetArea
+        self.setCorner(Qt.Corner.BottomLeftCorner, below)
+        self.setCorner(Qt.Corner.BottomRightCorner, below)
+        self.arranged = False
+        self._arrange = arrange
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not self.arranged:
+            self.arranged = True
+            self._arrange()
 
 
 class Banner(QFrame):
@@ -607,11 +637,15 @@ def style_sheet(theme: Theme) -> str:
     QMainWindow::separator {{ background: {theme.line}; width: 3px; height: 3px; }}
     QMainWindow::separator:hover {{ background: {theme.accent}; }}
     QDockWidget {{ color: {theme.ink}; }}
-    QDockWidget::title {{ background: {theme.window}; padding: 5px 8px; border-bottom: 1px solid {theme.line}; }}
+    QDockWidget::title {{
+        background: {theme.window}; padding: 5px 8px; border-bottom: 1px solid {theme.line};
+    }}
     QToolTip {{ color: {theme.ink}; background: {theme.base}; border: 1px solid {theme.line}; padding: 3px; }}
     QListWidget, QTextBrowser, QScrollArea {{ border: none; }}
     QListWidget::item {{ padding: 3px; border-radius: 5px; }}
-    QListWidget::item:selected {{ background: {theme.accent}; color: {"#10131a" if theme.dark else "#ffffff"}; }}
+    QListWidget::item:selected {{
+        background: {theme.accent}; color: {"#10131a" if theme.dark else "#ffffff"};
+    }}
     QListWidget::item:hover:!selected {{ background: {theme.area_line}; }}
     QToolBar {{ border-bottom: 1px solid {theme.line}; spacing: 2px; padding: 2px 6px; }}
     QStatusBar::item {{ border: none; }}

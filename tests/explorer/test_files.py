@@ -1,6 +1,5 @@
 """Scene files come back as they were, are written whole or not at all, and keep to their limits."""
 
-import contextlib
 import errno
 import json
 import os
@@ -582,6 +581,8 @@ def test_a_file_that_changed_on_disk_is_not_overwritten(tmp_path, state):
     save(path, replace(state, seed=5))
     assert refused(path, replace(state, seed=6), expected=loaded.snapshot).code == "changed_on_disk"
     assert load(path).state.seed == 5
+    path.write_bytes(b"x" * (LIMITS.file_bytes + 1))
+    assert refused(path, state, expected=loaded.snapshot).code == "changed_on_disk"
     path.unlink()
     save(path, state, expected=loaded.snapshot)
 
@@ -614,6 +615,7 @@ def test_killed_while_saving():
     out = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
     tally = json.loads(out)
     assert (tally["kills"], tally["lost"], tally["backups lost"]) == (10, 0, 0)
+    assert tally["hit while writing"] >= 3
 
 
 # Autosave
@@ -672,6 +674,15 @@ def test_broken_and_foreign_files_are_not_offered_and_not_touched(tmp_path, stat
     assert files.recoverable(tmp_path / "none") == []
 
 
+def test_work_that_can_not_be_encoded_is_kept_all_the_same(tmp_path, state):
+    file = abandoned(tmp_path, replace(state, parameters={"T": "\ud800", "gain": float("nan")}))
+    assert "gain" in file.read_text()
+    [item] = files.recoverable(tmp_path)
+    with pytest.raises(FileError):
+        item.load()
+    assert file.exists()
+
+
 def test_keeping_work_where_nothing_can_be_written(tmp_path, state):
     (tmp_path / "file").touch()
     with pytest.raises(FileError) as caught:
@@ -680,7 +691,7 @@ def test_keeping_work_where_nothing_can_be_written(tmp_path, state):
     check_error(caught.value)
 
 
-def test_a_running_save_is_quick(tmp_path, state):
+def test_saving_and_opening_are_quick(tmp_path, state):
     """A megabyte of numbers; generous, as the machine may be busy."""
     big = replace(state, edits={"W": np.random.default_rng(0).normal(size=125_000)})
     best = []
@@ -692,5 +703,3 @@ def test_a_running_save_is_quick(tmp_path, state):
         best.append((saved - begun, time.process_time() - saved))
     assert min(s for s, _ in best) < 0.25
     assert min(o for _, o in best) < 0.25
-    with contextlib.suppress(FileNotFoundError):
-        (tmp_path / "a.backstep~").unlink()

@@ -168,7 +168,7 @@ def _check_text(data: bytes, faults: Faults) -> None:
         problem = tr("it starts with a byte order mark; save it as UTF-8 without one")
         raise faults.fatal("not_json", problem)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:4]:
-        raise faults.fatal("not_json", tr("it is a text in UTF-16 or UTF-32; save it as UTF-8"))
+        raise faults.fatal("not_json", tr("it is not UTF-8 but UTF-16, UTF-32 or no text at all"))
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for i in range(0, len(data), 2**16):  # in pieces: the text may take four times the file's size

@@ -19,7 +19,7 @@ import msgspec
 from explorer.model.files.atomic import Snapshot, read_whole, write_atomic
 from explorer.model.files.limits import LIMITS, FileError
 from explorer.model.files.reading import Loaded, decode, reason, snapshot
-from explorer.model.files.writing import encode
+from explorer.model.files.writing import anyhow, encode
 from explorer.model.text import tr
 
 if TYPE_CHECKING:
@@ -86,7 +86,10 @@ def autosave(
     if original and since is None:
         with contextlib.suppress(FileError):
             since = snapshot(original)
-    scene = msgspec.Raw(encode(state, **extras))
+    try:
+        scene = msgspec.Raw(encode(state, **extras))
+    except (ValueError, TypeError):  # kept for a person to read, rather than lost
+        scene = msgspec.Raw(msgspec.json.encode(anyhow(state, extras).decode()))
     kept = _Kept(original=original, snapshot=since, process=_process(os.getpid()), scene=scene)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

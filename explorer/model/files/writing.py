@@ -86,7 +86,7 @@ def save(
     extras: dict[str, Any] = {"title": title, "notes": notes, "chapters": chapters, "ext": ext}
     if state.scene not in SCENES:
         raise FileError("unknown_scene", name, tr("only scenes of the catalogue can be saved"), "$.scene")
-    if expected is not None and os.path.exists(path) and snapshot(path).sha256 != expected.sha256:
+    if expected is not None and _changed(path, expected):
         problem = tr("it was changed on disk since it was opened; save under another name or open it again")
         raise FileError("changed_on_disk", name, problem)
     data = b""
@@ -94,8 +94,16 @@ def save(
         data = encode(state, **extras)
         decode(data, name)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise _recovery(path, data or _anyhow(state, extras), error) from None
+        raise _recovery(path, data or anyhow(state, extras), error) from None
     _write(path, data)
+
+
+def _changed(path: str | os.PathLike[str], expected: Snapshot) -> bool:
+    """Whether the content is another one; a file that is gone can be written again."""
+    try:
+        return snapshot(path).sha256 != expected.sha256
+    except FileError as error:
+        return error.code != "not_found"
 
 
 def _write(path: str | os.PathLike[str], data: bytes) -> None:
@@ -118,7 +126,7 @@ def _recovery(path: str | os.PathLike[str], data: bytes, error: Exception) -> Fi
     )
 
 
-def _anyhow(state: State, extras: Mapping[str, Any]) -> bytes:
+def anyhow(state: State, extras: Mapping[str, Any]) -> bytes:
     """Everything in some readable form, for a person to pick out."""
     return json.dumps({"state": vars(state), **extras}, indent=1, default=_by_hand, skipkeys=True).encode()
 

@@ -6,6 +6,7 @@ edge is the concatenation of the pieces that its scopes' templates routed, moved
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -234,7 +235,7 @@ class _Metric:
             boxes = (a < n and t.vertices[a][0] == "node") + (b < n and t.vertices[b][0] == "node")
             return (DUMMY_GAP, DUMMY_GAP, GAP_Y)[boxes]
 
-        neighbours = [(a, b) for layer in t.layers for a, b in zip(layer, layer[1:], strict=False)]
+        neighbours = [(a, b) for layer in t.layers for a, b in itertools.pairwise(layer)]
         attractions, spine, pairs = self._wishes(t)
         plain = [(a, b, folded_half[a] + folded_half[b] + gap(a, b)) for a, b in neighbours]
         # rows as they are when everything inside is folded: what is open later keeps their order
@@ -253,10 +254,10 @@ class _Metric:
         same_row: list[Equality] = []
         for row in rows:
             boxes = [i for i in row if not t.children[t.vertices[i][1]]]
-            same_row += [(a, b, 0.0) for a, b in zip(boxes, boxes[1:], strict=False)]
+            same_row += [(a, b, 0.0) for a, b in itertools.pairwise(boxes)]
         opened = bool(np.any(half != folded_half))
         if opened:
-            separations += [(i, j, 0.0) for a, b in zip(rows, rows[1:], strict=False) for i in a for j in b]
+            separations += [(i, j, 0.0) for a, b in itertools.pairwise(rows) for i in a for j in b]
         y = solve(total, separations, attractions, spine, [pairs, same_row] if opened else [pairs])
         self._place_loose(t, y, half)
         real = [i for layer in t.layers for i in layer] + t.loose
@@ -282,12 +283,12 @@ class _Metric:
     def _wishes(self, t: Template) -> tuple[list[Attraction], list[Equality], list[Equality]]:
         """What wants to be straight, what has to be (spines), and which ports want the same height."""
         n = len(t.vertices)
-        spine_steps = {(a, b) for s in t.spines for a, b in zip(s, s[1:], strict=False)}
+        spine_steps = {(a, b) for s in t.spines for a, b in itertools.pairwise(s)}
         attractions: list[Attraction] = []
         spine: list[Equality] = []
         for edge, chain in t.chains.items():
             on_spine = (edge[0][0], edge[1][0]) in spine_steps
-            for p, q in zip(chain, chain[1:], strict=False):
+            for p, q in itertools.pairwise(chain):
                 offset = self._port_offset(t, edge, True) if p == chain[0] else 0.0
                 offset -= self._port_offset(t, edge, False) if q == chain[-1] else 0.0
                 if on_spine:
@@ -423,7 +424,9 @@ class _Metric:
                 else (starts[a[1]] + widths[a[1]], top + step.ports_out[port_a])
             )
             stop = (
-                (width, rows.ports_out[b[1]]) if b[0] == "out" else (starts[b[1]], top + step.ports_in[port_b])
+                (width, rows.ports_out[b[1]])
+                if b[0] == "out"
+                else (starts[b[1]], top + step.ports_in[port_b])
             )
             points = [start]
             g_out = -1 if a[0] == "in" else place[a[1]]
@@ -531,7 +534,7 @@ class _Metric:
         self, t: Template, rows: _Rows, edge: tuple[End, End], chain: list[int]
     ) -> Iterator[tuple[int, int, float, float]]:
         """For each hop of a chain: its two elements and the heights at which the edge leaves and arrives."""
-        for k, (p, q) in enumerate(zip(chain, chain[1:], strict=False)):
+        for k, (p, q) in enumerate(itertools.pairwise(chain)):
             y_p = rows.y[p] + (self._port_offset(t, edge, True) if k == 0 else 0.0)
             y_q = rows.y[q] + (self._port_offset(t, edge, False) if k == len(chain) - 2 else 0.0)
             yield p, q, float(y_p), float(y_q)
@@ -652,9 +655,7 @@ class _Metric:
             if time is not None:
                 self.steps.append(Column("/".join(scope), time, x0, x0 + w))
             if path in self.open:
-                self.areas.append(
-                    Area("/".join(path), local, len(path), time, x0, y0, x0 + w, y0 + h)
-                )
+                self.areas.append(Area("/".join(path), local, len(path), time, x0, y0, x0 + w, y0 + h))
                 self._place(path, x0, y0)
             else:
                 node = self._shown_node(path)
@@ -707,7 +708,7 @@ class _Metric:
     def _is_spine(self, scope: Path, piece: tuple[End, End]) -> bool:
         t = self.t.templates[star(scope)]
         (a, _), (b, _) = piece
-        return any((a, b) in zip(s, s[1:], strict=False) for s in t.spines)
+        return any((a, b) in itertools.pairwise(s) for s in t.spines)
 
 
 class _Channels:
@@ -751,7 +752,7 @@ def _joined(parts: list[Polyline]) -> Polyline:
         if np.abs(p - keep[-1]).max() > 0.01:
             keep.append(p)
     slim = keep[:1]
-    for a, b in zip(keep[1:], keep[2:], strict=False):
+    for a, b in itertools.pairwise(keep):
         d1, d2 = a - slim[-1], b - a
         if abs(d1[0] * d2[1] - d1[1] * d2[0]) > 0.01 or float(d1 @ d2) < 0:
             slim.append(a)

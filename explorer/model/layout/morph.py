@@ -18,21 +18,30 @@ def between(a: Layout, b: Layout, share: float) -> Layout:
     """
     if share >= 1.0:
         return b
-    boxes = tuple(replace(box, **_mix(_place(a, box), box, share)) for box in b.boxes)
+    boxes = tuple(_mixed_box(_place(a, box), box, share) for box in b.boxes)
     old_areas = {area.scope: area for area in a.areas}
     areas = tuple(_mixed_area(old_areas.get(area.scope), a, area, share) for area in b.areas)
     keys_a = {_edge_key(a, e): e for e in a.edges}
-    edges = tuple(
-        _mixed_edge(keys_a.get(_edge_key(b, e)), e, boxes, share) for e in b.edges
+    edges = tuple(_mixed_edge(keys_a.get(_edge_key(b, e)), e, boxes, share) for e in b.edges)
+    p, q = a.bounds, b.bounds
+    bounds = (
+        _mix(p[0], q[0], share),
+        _mix(p[1], q[1], share),
+        _mix(p[2], q[2], share),
+        _mix(p[3], q[3], share),
     )
-    bounds = tuple(x + (y - x) * share for x, y in zip(a.bounds, b.bounds, strict=True))
     return replace(b, boxes=boxes, areas=areas, edges=edges, bounds=bounds)
 
 
 def _place(layout: Layout, box: Box) -> Box:
     """Where a box, or the box that hid it, stood."""
     for other in layout.boxes:
-        if (other.kind, other.node, other.consumer, other.scope) == (box.kind, box.node, box.consumer, box.scope):
+        if (other.kind, other.node, other.consumer, other.scope) == (
+            box.kind,
+            box.node,
+            box.consumer,
+            box.scope,
+        ):
             return other
     parts = box.scope.split("/")
     for other in layout.boxes:
@@ -50,8 +59,13 @@ def _place(layout: Layout, box: Box) -> Box:
     return box
 
 
-def _mix(a: Box, b: Box, share: float) -> dict[str, float]:
-    return {f: getattr(a, f) + (getattr(b, f) - getattr(a, f)) * share for f in ("x", "y", "w", "h")}
+def _mix(a: float, b: float, share: float) -> float:
+    return a + (b - a) * share
+
+
+def _mixed_box(a: Box, b: Box, share: float) -> Box:
+    x, y, w, h = (_mix(p, q, share) for p, q in ((a.x, b.x), (a.y, b.y), (a.w, b.w), (a.h, b.h)))
+    return replace(b, x=x, y=y, w=w, h=h)
 
 
 def _mixed_area(old: Area | None, layout: Layout, new: Area, share: float) -> Area:
@@ -62,11 +76,13 @@ def _mixed_area(old: Area | None, layout: Layout, new: Area, share: float) -> Ar
         x0, y0, x1, y1 = box.x - box.w / 2, box.y - box.h / 2, box.x + box.w / 2, box.y + box.h / 2
     else:
         x0, y0, x1, y1 = old.x0, old.y0, old.x1, old.y1
-
-    def mix(p: float, q: float) -> float:
-        return p + (q - p) * share
-
-    return replace(new, x0=mix(x0, new.x0), y0=mix(y0, new.y0), x1=mix(x1, new.x1), y1=mix(y1, new.y1))
+    return replace(
+        new,
+        x0=_mix(x0, new.x0, share),
+        y0=_mix(y0, new.y0, share),
+        x1=_mix(x1, new.x1, share),
+        y1=_mix(y1, new.y1, share),
+    )
 
 
 def _edge_key(layout: Layout, edge: Edge) -> tuple[object, ...]:

@@ -47,7 +47,9 @@ def _solve(
     rows: list[tuple[list[int], list[float], float, float]] = []
     for a, b, gap in separations:
         rows.append(([a, b], [-1.0, 1.0], gap, infinity))
-    for k, (p, q, offset, _) in enumerate(attractions):  # the k-th extra column is the length of the k-th edge
+    for k, (p, q, offset, _) in enumerate(
+        attractions
+    ):  # the k-th extra column is the length of the k-th edge
         rows.append(([n + k, p, q], [1.0, -1.0, 1.0], offset, infinity))
         rows.append(([n + k, p, q], [1.0, 1.0, -1.0], -offset, infinity))
     for p, q, offset in equalities:

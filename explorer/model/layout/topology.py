@@ -7,6 +7,7 @@ to right (Sugiyama's layered method). Nothing here depends on what is folded, an
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -339,7 +340,7 @@ class _Order:
             chain.append(j)
             t.chains[edge] = chain
             if t.rank[i] < t.rank[j]:
-                for p, q in zip(chain, chain[1:], strict=False):
+                for p, q in itertools.pairwise(chain):
                     self.up[q].add(p)
                     self.down[p].add(q)
         self.spine_members = self._spine_members()
@@ -348,7 +349,7 @@ class _Order:
         t = self.t
         members: set[int] = set()
         for spine in t.spines:
-            steps = {(t.index[a], t.index[b]) for a, b in zip(spine, spine[1:], strict=False)}
+            steps = {(t.index[a], t.index[b]) for a, b in itertools.pairwise(spine)}
             for chain in t.chains.values():
                 if (chain[0], chain[-1]) in steps:
                     members.update(chain)
@@ -453,7 +454,7 @@ class _Order:
         """Which edge enters a box as its how-many-th, from above; an edge of a spine is marked."""
         t = self.t
         incoming: dict[int, dict[tuple[int, Any], list[tuple[End, End]]]] = defaultdict(dict)
-        for edge, chain in t.chains.items():
+        for edge in t.chains:
             (a, port), (b, target_port) = edge
             if b[0] == "node" and target_port is None:
                 incoming[t.index[b]].setdefault((t.index[a], port), []).append(edge)

@@ -32,7 +32,8 @@ def assign_tracks(nets: list[Net]) -> tuple[dict[Hashable, int], int]:
     order: list[Net] = []
     for net in sorted((n for n in nets if n.bent), key=lambda n: (n.low, n.high, repr(n.key))):
         costs = [
-            sum(_crossings(left, net) for left in order[:k]) + sum(_crossings(net, right) for right in order[k:])
+            sum(_crossings(left, net) for left in order[:k])
+            + sum(_crossings(net, right) for right in order[k:])
             for k in range(len(order) + 1)
         ]
         order.insert(costs.index(min(costs)), net)

@@ -26,10 +26,11 @@ class Panel(QDockWidget):
     area = Qt.DockWidgetArea.RightDockWidgetArea
 
     def __init__(self, window: Window) -> None:
-        super().__init__(window)
+        super().__init__(window.desk)
         self.setObjectName(f"panel-{self.id}")  # the window remembers its place under this name
         self.host = window
         self.setWindowTitle(tr(self.heading))
+        self.setMinimumWidth(200)
 
     @property
     def session(self) -> Session:
@@ -48,6 +49,12 @@ class Panel(QDockWidget):
             old.deleteLater()
         self.refresh(frozenset({"everything", "recording", "trace", "layout", "selection", "t"}))
 
+    def focus(self) -> None:
+        """Put the keyboard into the panel's first field."""
+        content = self.widget()
+        if content is not None:
+            content.setFocus()
+
     def build(self) -> QWidget:
         """Make the content."""
         raise NotImplementedError
@@ -57,9 +64,7 @@ class Panel(QDockWidget):
         raise NotImplementedError
 
 
-def panel(
-    id: str, heading: str, area: Qt.DockWidgetArea
-) -> Callable[[type[Panel]], type[Panel]]:
+def panel(id: str, heading: str, area: Qt.DockWidgetArea) -> Callable[[type[Panel]], type[Panel]]:
     """Register the decorated Panel. Panels appear in the order of registration."""
 
     def register(cls: type[Panel]) -> type[Panel]:
@@ -74,6 +79,6 @@ def load_panels() -> None:
     """Import every panel file, in the order in which they stand in the window."""
     from explorer.view.panels import chapters, gallery, inspector, parameters, timeline
 
-    assert {m.__name__.rpartition(".")[2] for m in (gallery, chapters, parameters, inspector, timeline)} == set(
-        PANELS
-    )
+    assert {
+        m.__name__.rpartition(".")[2] for m in (gallery, chapters, parameters, inspector, timeline)
+    } == set(PANELS)

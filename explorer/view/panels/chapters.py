@@ -73,7 +73,9 @@ class Chapters(Panel):
             button.setText(tr(action.title))
             button.setToolTip(f"{tr(action.tip)} ({action.keys[0]})")
             button.setAutoRaise(True)
-            button.setIcon(icon("chevron-up" if name == "previous_chapter" else "chevron-down", self.theme.ink))
+            button.setIcon(
+                icon("chevron-up" if name == "previous_chapter" else "chevron-down", self.theme.ink)
+            )
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             button.clicked.connect(lambda _=False, a=action: self.host.run(a))
             buttons.addWidget(button)

@@ -58,7 +58,7 @@ def thumbnail(scene: Scene, theme: Theme, width: int, height: int, ratio: float)
         paint.fill_background(painter, QRectF(0, 0, width, height), theme)
         whole = paint.bounds(frame)
         # a wide picture is cut at the right rather than shrunk to nothing
-        part = QRectF(whole.left(), whole.top(), min(whole.width(), whole.height() * 3.2), whole.height())
+        part = QRectF(whole.left(), whole.top(), min(whole.width(), whole.height() * 2.1), whole.height())
         painter.setTransform(paint.fit(part, width, height, margin=6.0))
         paint.paint(
             painter,
@@ -151,7 +151,15 @@ class SceneList(QListWidget):
 
 def _matches(scene: Scene, wanted: list[str]) -> bool:
     haystack = " ".join(
-        [scene.id, scene.title.en, scene.title.ja, scene.summary.en, scene.summary.ja, scene.family, scene.source]
+        [
+            scene.id,
+            scene.title.en,
+            scene.title.ja,
+            scene.summary.en,
+            scene.summary.ja,
+            scene.family,
+            scene.source,
+        ]
     ).casefold()
     return all(word in haystack for word in wanted)
 
@@ -174,6 +182,10 @@ class Gallery(Panel):
         column.addWidget(self.search)
         column.addWidget(self.list)
         return content
+
+    def focus(self) -> None:
+        self.search.setFocus()
+        self.search.selectAll()
 
     def _open_first(self) -> None:
         for row in range(self.list.count()):

@@ -26,12 +26,13 @@ class Inspector(Panel):
     """Value, gradient, formula, partials and contributions of the node selected last."""
 
     def build(self) -> QWidget:
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.outer = QScrollArea()
+        self.outer.setWidgetResizable(True)
+        self.outer.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._node: int | None = None
         self._parts = 0
-        return self.scroll
+        self.numbers: QLabel | None = None
+        return self.outer
 
     @property
     def node(self) -> int | None:
@@ -55,14 +56,14 @@ class Inspector(Panel):
         node = self.node
         if node is None:
             hint = QLabel(
-                tr("Click a box: its value, gradient and formula appear here, and a leaf's numbers can be changed.")
+                tr("Click a box to see its value, gradient and formula, and to change a leaf's numbers.")
             )
             hint.setWordWrap(True)
             hint.setAlignment(Qt.AlignmentFlag.AlignTop)
             hint.setStyleSheet(f"color: {self.theme.faint_ink}")
             column.addWidget(hint)
             column.addStretch(1)
-            self.scroll.setWidget(content)
+            self.outer.setWidget(content)
             return
         graph = self.session.trace.graph
         op, notation = graph.ops[node], self.session.notation
@@ -119,7 +120,7 @@ class Inspector(Panel):
             column.addLayout(row)
             self.check_words = self._line(column, "")
         column.addStretch(1)
-        self.scroll.setWidget(content)
+        self.outer.setWidget(content)
 
     def _kind_words(self, kind: str) -> str:
         return {

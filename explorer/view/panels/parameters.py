@@ -34,12 +34,12 @@ class Parameters(Panel):
     """One row per parameter, then the seed."""
 
     def build(self) -> QWidget:
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
+        self.outer = QScrollArea()
+        self.outer.setWidgetResizable(True)
         self.fields: dict[str, QWidget] = {}
         self.seed: QSpinBox | None = None
         self._for = ""
-        return self.scroll
+        return self.outer
 
     def refresh(self, changed: frozenset[str]) -> None:
         scene = self.session.scene
@@ -67,7 +67,7 @@ class Parameters(Panel):
             hint.setStyleSheet(f"color: {self.theme.faint_ink}")
             column.addWidget(hint)
             column.addStretch(1)
-            self.scroll.setWidget(content)
+            self.outer.setWidget(content)
             return
         form = QFormLayout()
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
@@ -106,7 +106,7 @@ class Parameters(Panel):
         defaults.clicked.connect(self._use_defaults)
         column.addWidget(defaults)
         column.addStretch(1)
-        self.scroll.setWidget(content)
+        self.outer.setWidget(content)
         self._fill()
 
     def _field(self, p: Parameter) -> QWidget:

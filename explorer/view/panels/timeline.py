@@ -5,9 +5,18 @@ from __future__ import annotations
 
 from math import floor
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QToolTip, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QToolButton,
+    QToolTip,
+    QVBoxLayout,
+    QWidget,
+)
 
 from explorer.model import playback
 from explorer.model.actions import ACTIONS
@@ -51,7 +60,7 @@ class Scrubber(QWidget):
         trace, state, theme = self.session.trace, self.session.state, self.theme
         top, height = 20.0, 16.0
         loss = trace.forward_end
-        stretches = [
+        stretches: list[tuple[float, float, str, str]] = [
             (0, loss, theme.value, tr("forward")),
             (loss, loss + 1, theme.loss, ""),
             (loss + 1, trace.end, theme.gradient, tr("backward")),
@@ -81,7 +90,9 @@ class Scrubber(QWidget):
         painter.drawLine(QPointF(x, top - 5), QPointF(x, top + height + 3))
         painter.setBrush(QColor(theme.ink))
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.drawPolygon(QPolygonF([QPointF(x - 6, top - 10), QPointF(x + 6, top - 10), QPointF(x, top - 2)]))
+        painter.drawPolygon(
+            QPolygonF([QPointF(x - 6, top - 10), QPointF(x + 6, top - 10), QPointF(x, top - 2)])
+        )
 
     def _chapter_marks(self) -> list[tuple[float, str, str]]:
         """Where chapters begin: (x, number, title); chapters that begin together share a mark."""
@@ -127,11 +138,19 @@ class Scrubber(QWidget):
             self.session.update(t=float(floor(self.session.state.t) + steps), playing=False)
             event.accept()
 
-    def event(self, event) -> bool:  # type: ignore[no-untyped-def]
+    def event(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent) and self.session.recording is not None:
             x = float(event.pos().x())
-            near = [titles for mark, _, titles in self._chapter_marks() if abs(mark - x) < 7 and event.pos().y() < 22]
-            words = near[0] if near else playback.describe(self.session, min(self.t_of(x) + 0.5, self.session.end))
+            near = [
+                titles
+                for mark, _, titles in self._chapter_marks()
+                if abs(mark - x) < 7 and event.pos().y() < 22
+            ]
+            words = (
+                near[0]
+                if near
+                else playback.describe(self.session, min(self.t_of(x) + 0.5, self.session.end))
+            )
             QToolTip.showText(event.globalPos(), words, self)
             return True
         return super().event(event)

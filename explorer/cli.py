@@ -1,0 +1,832 @@
+"""The command line: one function per sub-command, in `COMMANDS`.
+
+What is meant for machines goes to standard output, everything else to standard error; a user's mistake is one
+sentence and exit code 2. NumPy and Qt are imported where they are used, so that `--version` is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+if TYPE_CHECKING:
+    from autograd import Graph
+    from explorer.model.session import Session
+
+MOST_SEED = 2**63 - 1
+
+
+class Stop(Exception):
+    """The command can not do what was asked; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One sub-command."""
+
+    name: str
+    help: Callable[[], str]  # a function, because the language is only known later
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+COMMANDS: dict[str, Command] = {}
+Run = Callable[[argparse.Namespace], int]
+
+
+def command(
+    name: str, help: Callable[[], str], arguments: Callable[[argparse.ArgumentParser], None]
+) -> Callable[[Run], Run]:
+    """Register the decorated function as the sub-command of that name."""
+
+    def register(run: Run) -> Run:
+        COMMANDS[name] = Command(name, help, arguments, run)
+        return run
+
+    return register
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words == ["--version"]:
+        print(f"backstep {version()}")
+        return 0
+    debug = "--debug" in words
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:  # argparse, after --help or --version
+        return stop.code if isinstance(stop.code, int) else 0
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        _forget_stdout()
+        return 0
+    except Exception as error:
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        print(f"backstep: {_one_line(_sentence(error))}", file=sys.stderr)
+        return 2
+
+
+def version() -> str:
+    """The installed version, or the one in pyproject.toml when the program runs from its sources."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("backstep")
+    except metadata.PackageNotFoundError:
+        import tomllib
+
+        project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+        try:
+            return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"])
+        except OSError:
+            return "?"
+
+
+def _run(words: list[str]) -> int:
+    from explorer.model import text
+
+    before = text.language()
+    try:
+        text.set_language(_language(words))
+        options = _parse(words)
+        return options.run(options)
+    finally:
+        text.set_language(before)
+
+
+def _language(words: list[str]) -> str:
+    """The language of help and errors, needed before the options can be parsed."""
+    from explorer.model.text import LANGUAGES, system_language
+
+    asked = ""
+    for k, word in enumerate(words):
+        if word == "--lang":
+            asked = words[k + 1] if k + 1 < len(words) else ""
+        elif word.startswith("--lang="):
+            asked = word[len("--lang=") :]
+    return asked if asked in LANGUAGES else system_language()
+
+
+def _sentence(error: Exception) -> str:
+    from explorer.model.text import tr
+    from scenes.scene import SceneError
+
+    if isinstance(error, (Stop, SceneError)):
+        return str(error)
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+        return f"{error.filename}: {reason}" if error.filename else reason
+    if isinstance(error, ImportError):
+        return tr("{problem}; `backstep doctor` says what is missing").format(problem=error)
+    if isinstance(error, MemoryError):
+        return tr("there is not enough memory for this")
+    problem = f"{type(error).__name__}: {error}"
+    return tr("this should not have happened: {problem} (--debug shows where)").format(problem=problem)
+
+
+def _one_line(words: str) -> str:
+    """Printable characters in one line, whatever a name or a file contained."""
+    return "".join(c if c.isprintable() else " " for c in " ".join(words.split()))
+
+
+def _forget_stdout() -> None:
+    """The reader of our output is gone: keep the interpreter from complaining about it at exit."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass
+
+
+# Parsing
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with errors as we say them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        from explorer.model.text import tr
+
+        raise Stop(tr("{problem}; see `{command} --help`").format(problem=message, command=self.prog))
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    from explorer.model.text import tr
+
+    parser = _Parser(
+        prog="backstep",
+        usage="backstep [SCENE|FILE] | backstep COMMAND ...",
+        description=tr("Watch back-propagation happen. Without a command, opens the window."),
+    )
+    _common(parser)
+    first = _first_word(words)
+    if first is not None and first not in COMMANDS:
+        _known_target(first)
+    if first is None or first not in COMMANDS:
+        parser.add_argument("target", nargs="?", metavar="SCENE|FILE", help=tr("what to open"))
+        listed = "\n".join(f"  {c.name:<9} {c.help()}" for c in COMMANDS.values())
+        parser.epilog = f"{tr('commands:')}\n{listed}"
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.set_defaults(run=open_window)
+        return parser.parse_args(words)
+    chosen = COMMANDS[first]
+    words = list(words)
+    words.remove(first)  # options may stand before the command as well as after it
+    own = _Parser(prog=f"backstep {first}", description=chosen.help())
+    _common(own)
+    chosen.arguments(own)
+    own.set_defaults(run=chosen.run)
+    return own.parse_args(words)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    from explorer.model.text import LANGUAGES, tr
+
+    parser.add_argument("--version", action="version", version=f"backstep {version()}")
+    parser.add_argument("--debug", action="store_true", help=tr("show where an error comes from"))
+    parser.add_argument("--lang", choices=tuple(LANGUAGES), help=tr("language (default: the system's)"))
+    parser.add_argument("--theme", choices=("light", "dark"), help=tr("colours"))
+
+
+def _first_word(words: list[str]) -> str | None:
+    """The first word that is neither an option nor the value of a common one."""
+    skip = False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in ("--lang", "--theme"):
+            skip = True
+        elif not word.startswith("-"):
+            return word
+    return None
+
+
+def _known_target(word: str) -> None:
+    """Raises Stop for a word that is no command, no scene and no file."""
+    from explorer.model.files import is_scene_file
+    from explorer.model.text import tr
+    from scenes import SCENES
+
+    if word in SCENES or is_scene_file(word):
+        return
+    close = difflib.get_close_matches(word, [*COMMANDS, *SCENES], 1)
+    hint = (
+        tr("did you mean {name}?").format(name=close[0]) if close else tr("`backstep list` names the scenes")
+    )
+    raise Stop(
+        tr("there is no command, scene or file {word}; {hint}").format(word=repr(word[:60]), hint=hint)
+    )
+
+
+def _target(parser: argparse.ArgumentParser) -> None:
+    from explorer.model.text import tr
+
+    parser.add_argument("target", metavar="TARGET", help=tr("a scene of the catalogue or a scene file"))
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        type=_setting,
+        help=tr("a parameter of the scene (again for more)"),
+    )
+    parser.add_argument("--seed", type=_seed, metavar="N", help=tr("seed of the values"))
+
+
+def _out(parser: argparse.ArgumentParser, help: str) -> None:
+    parser.add_argument("--out", required=True, metavar="FILE", help=help)
+
+
+# argparse shows the message of an ArgumentTypeError as it is.
+
+
+def _setting(word: str) -> tuple[str, str]:
+    from explorer.model.text import tr
+
+    name, equals, value = word.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(tr("{word} is not NAME=VALUE").format(word=repr(word[:60])))
+    return name, value
+
+
+def _whole(word: str) -> int:
+    from explorer.model.text import tr
+
+    if not re.fullmatch(r"-?[0-9]{1,19}", word):
+        raise argparse.ArgumentTypeError(tr("{word} is not a whole number").format(word=repr(word[:60])))
+    return int(word)
+
+
+def _seed(word: str) -> int:
+    from explorer.model.text import tr
+
+    seed = _whole(word)
+    if not 0 <= seed <= MOST_SEED:
+        raise argparse.ArgumentTypeError(
+            tr("the seed {word} is outside of 0 to {most}").format(word=word, most=MOST_SEED)
+        )
+    return seed
+
+
+def _size(word: str) -> tuple[int, int]:
+    from explorer.model.text import tr
+
+    found = re.fullmatch(r"([0-9]{1,6})[xX×]([0-9]{1,6})", word)
+    if not found:
+        raise argparse.ArgumentTypeError(
+            tr("{word} is not a size like 1280x720").format(word=repr(word[:60]))
+        )
+    return int(found[1]), int(found[2])
+
+
+def _range(word: str) -> tuple[int, int]:
+    from explorer.model.text import tr
+
+    found = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", word)
+    if not found:
+        raise argparse.ArgumentTypeError(
+            tr("{word} is not a range of steps like 0:20").format(word=repr(word[:60]))
+        )
+    return int(found[1]), int(found[2])
+
+
+def open_session(options: argparse.Namespace) -> Session:
+    """The session that TARGET, --set and --seed ask for."""
+    from explorer.model import session
+    from explorer.model.files import is_scene_file, load
+    from scenes.scene import find_scene
+
+    target = options.target
+    scene = find_scene(load(target).state.scene if is_scene_file(target) else target)
+    chosen = {name: scene.parameter(name).parse(value) for name, value in options.set}
+    seed = {} if options.seed is None else {"seed": options.seed}
+    return session.open_session(target, **seed, **chosen)
+
+
+# Output
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    print(json.dumps(value, ensure_ascii=ascii_only, allow_nan=False, indent=1))
+
+
+def _write_json(value: Any, out: str) -> None:
+    import json
+
+    from explorer.model.files.atomic import write_atomic
+
+    if out == "-":
+        _print_json(value)
+        return
+    with _Writing(out):
+        write_atomic(
+            out, json.dumps(value, ensure_ascii=False, allow_nan=False).encode() + b"\n", backup=False
+        )
+
+
+class _Writing:
+    """Turns what goes wrong while a file is written into a sentence that names it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        from explorer.model.text import tr
+
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            reason = error.strerror or str(error)
+            raise Stop(tr("can not write {path}: {reason}").format(path=self.path, reason=reason)) from error
+
+
+def _checked_ending(out: str, known: Sequence[str]) -> None:
+    """Refuse a file's ending before anything is computed."""
+    from explorer.model.text import tr
+
+    if Path(out).suffix.lower() not in known:
+        raise Stop(
+            tr("{name} does not end in one of {known}").format(
+                name=Path(out).name[:80], known=", ".join(known)
+            )
+        )
+
+
+class Bar:
+    """A progress bar on a terminal; silent anywhere else."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.shown = -1
+        self.visible = stream.isatty()
+
+    def __call__(self, done: int, everything: int) -> None:
+        percent = 100 * done // max(everything, 1)
+        if not self.visible or percent == self.shown:
+            return
+        self.shown = percent
+        filled = percent * 30 // 100
+        self.stream.write(f"\r{'█' * filled}{'░' * (30 - filled)} {percent:3d} %")
+        self.stream.flush()
+
+    def close(self) -> None:
+        if self.shown >= 0:
+            self.stream.write("\r" + " " * 40 + "\r")
+            self.stream.flush()
+
+
+def _need_qt() -> None:
+    from explorer import system
+
+    try:
+        import PySide6.QtGui
+        import PySide6.QtWidgets  # noqa: F401
+    except ImportError as error:
+        raise Stop(system.why_qt_fails(error)) from error
+
+
+# Commands
+
+
+def open_window(options: argparse.Namespace) -> int:
+    """Without a sub-command: the window."""
+    from explorer import system
+    from explorer.model.text import tr
+
+    if not system.has_display() and system.wanted_platform() in ("offscreen", "minimal"):
+        raise Stop(
+            tr("there is no display for a window; `backstep render SCENE --out FILE` draws without one")
+        )
+    _need_qt()
+    from explorer.app import run
+
+    return run(options.target, options.lang, options.theme)
+
+
+def _list_arguments(parser: argparse.ArgumentParser) -> None:
+    from explorer.model.text import tr
+
+    parser.add_argument("--json", action="store_true", help=tr("the same, for machines"))
+
+
+def _list_help() -> str:
+    from explorer.model.text import tr
+
+    return tr("list the scenes")
+
+
+@command("list", _list_help, _list_arguments)
+def list_scenes(options: argparse.Namespace) -> int:
+    from explorer.model.checks import wide
+    from explorer.model.text import language, tr
+    from scenes import SCENES
+    from scenes.scene import FAMILIES
+
+    if options.json:
+        _print_json([_scene_entry(scene) for scene in SCENES.values()])
+        return 0
+    families = {
+        "foundations": tr("foundations"),
+        "vision": tr("vision"),
+        "recurrent": tr("recurrent networks"),
+        "words": tr("words"),
+        "sequences": tr("sequences"),
+    }
+    width = max(map(wide, SCENES), default=0)
+    for family in FAMILIES:
+        members = [s for s in SCENES.values() if s.family == family]
+        if members:
+            print(families[family])
+        for scene in members:
+            print(f"  {scene.id:<{width}}  {scene.title[language()]}")
+    return 0
+
+
+def _scene_entry(scene: Any) -> dict[str, Any]:
+    parameters = []
+    for p in scene.parameters:
+        entry: dict[str, Any] = {"name": p.name, "type": p.type, "default": p.default}
+        if p.choices:
+            entry["choices"] = list(p.choices)
+        elif p.type in ("int", "float"):
+            entry["range"] = [p.low, p.high]
+        parameters.append({**entry, "help": p.help.as_dict()})
+    return {
+        "id": scene.id,
+        "family": scene.family,
+        "title": scene.title.as_dict(),
+        "summary": scene.summary.as_dict(),
+        "parameters": parameters,
+        "chapters": [{"id": c.id, "title": c.title.as_dict()} for c in scene.chapters],
+    }
+
+
+def _trace_arguments(parser: argparse.ArgumentParser) -> None:
+    from explorer.model.text import tr
+
+    _target(parser)
+    parser.add_argument("--scalar", action="store_true", help=tr("one node per scalar operation"))
+    _out(parser, tr(".json or .npz; - prints JSON"))
+
+
+def _trace_help() -> str:
+    from explorer.model.text import tr
+
+    return tr("run forward and backward and write down everything")
+
+
+@command("trace", _trace_help, _trace_arguments)
+def trace(options: argparse.Namespace) -> int:
+    from explorer.model import traces
+
+    if options.out != "-":
+        _checked_ending(options.out, traces.SUFFIXES)
+    session = open_session(options)
+    recording, record = session.recording, session.trace
+    assert recording is not None
+    if options.scalar:
+        recording, record = _scalar_form(session)
+    if options.out == "-":
+        print(traces.as_json(recording, record))
+    else:
+        with _Writing(options.out):
+            traces.save(recording, record, Path(options.out))
+    return 0
+
+
+def _scalar_form(session: Session) -> tuple[Any, Any]:
+    """The session's scene recorded with one node per scalar operation, the user's edits put in."""
+    from itertools import product
+
+    from autograd import Trace
+    from explorer.model.text import tr
+    from scenes.scene import SceneError
+
+    state, scene = session.state, session.scene
+    assert scene is not None
+    try:
+        recording = scene.build(state.parameters, seed=state.seed, scalar=True)
+        for key, value in state.edits.items():
+            for index in product(*map(range, value.shape)):
+                element = f"{key}[{','.join(map(str, index))}]" if index else key
+                recording[element].value = value[index]
+        return recording, Trace.run(recording.graph, recording.loss)
+    except SceneError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise Stop(
+            tr("scene {scene} has no scalar form: {problem}").format(scene=scene.id, problem=error)
+        ) from error
+
+
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    from explorer.model.text import tr
+
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help=tr("scenes or scene files (default: all)")
+    )
+    parser.add_argument("--all", action="store_true", help=tr("every scene of the catalogue"))
+    parser.add_argument("--json", action="store_true", help=tr("the same, for machines"))
+
+
+def _check_help() -> str:
+    from explorer.model.text import tr
+
+    return tr("compare the engine with closed forms and with finite differences")
+
+
+@command("check", _check_help, _check_arguments)
+def check(options: argparse.Namespace) -> int:
+    from explorer.model import checks
+    from explorer.model.session import open_session
+    from explorer.model.text import language, tr
+    from scenes import SCENES
+
+    targets = list(options.targets)
+    if options.all or not targets:
+        targets += [name for name in SCENES if name not in targets]
+    rows = []
+    for target in targets:
+        recording = open_session(target).recording
+        assert recording is not None
+        rows += checks.check(recording)
+    failed = sum(not row.passed for row in rows)
+    if options.json:
+        _print_json([row.as_dict() for row in rows])
+    else:
+        print(checks.table(rows, language()))
+        print()
+        print(tr("{passed} of {count} pass").format(passed=len(rows) - failed, count=len(rows)))
+    return 1 if failed else 0
+
+
+def _render_arguments(parser: argparse.ArgumentParser) -> None:
+    from explorer.model.text import tr
+
+    _target(parser)
+    _out(parser, ".png .svg .pdf .gif .webp .mp4")
+    moment = parser.add_mutually_exclusive_group()
+    moment.add_argument(
+        "--step", type=_whole, metavar="N", help=tr("the moment after N steps (default: the last)")
+    )
+    moment.add_argument("--steps", type=_range, metavar="A:B", help=tr("a range of steps to film"))
+    moment.add_argument("--chapter", metavar="NAME", help=tr("the steps of a chapter"))
+    parser.add_argument(
+        "--size", type=_size, default=(1280, 720), metavar="WxH", help=tr("in pixels (1280x720)")
+    )
+    parser.add_argument("--fps", type=_whole, metavar="N", help=tr("frames a second of a film, 1 to 60"))
+    parser.add_argument(
+        "--caption", action="store_true", help=tr("say below a still what happens (films always do)")
+    )
+
+
+def _render_help() -> str:
+    from explorer.model.text import tr
+
+    return tr("draw a picture or a film; needs no display")
+
+
+@command("render", _render_help, _render_arguments)
+def render(options: argparse.Namespace) -> int:
+    _need_offscreen_qt()
+    from explorer.model.text import language
+    from explorer.view import exporters
+
+    bar = Bar(sys.stderr)
+    try:
+        exporters.find_exporter(options.out)
+        session = open_session(options)
+        steps = options.steps
+        if options.chapter is not None:
+            steps = _chapter_range(session, options.chapter)
+        exporters.export(
+            session,
+            options.out,
+            size=options.size,
+            theme=options.theme or "light",
+            language=language(),
+            step=options.step,
+            steps=steps,
+            fps=options.fps,
+            caption=options.caption,
+            progress=bar,
+        )
+    except exporters.ExportError as error:
+        raise Stop(str(error)) from error
+    finally:
+        bar.close()
+    print(options.out)
+    return 0
+
+
+def _need_offscreen_qt() -> None:
+    """Drawing needs no display, so none is asked for; an application that already runs is left alone."""
+    core = sys.modules.get("PySide6.QtCore")
+    if core is None or core.QCoreApplication.instance() is None:
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    _need_qt()
+
+
+def _chapter_range(session: Session, name: str) -> tuple[int, int]:
+    from explorer.model.text import tr
+
+    assert session.scene is not None
+    chapters = [c.id for c in session.scene.chapters]
+    if name not in chapters:
+        close = difflib.get_close_matches(name, chapters, 1)
+        hint = tr("did you mean {name}?").format(name=close[0]) if close else ", ".join(chapters)
+        raise Stop(
+            tr("scene {scene} has no chapter {name}; {hint}").format(
+                scene=session.scene.id, name=repr(name[:60]), hint=hint
+            )
+        )
+    return session.chapter_range(name)
+
+
+def _validate_arguments(parser: argparse.ArgumentParser) -> None:
+    from explorer.model.text import tr
+
+    parser.add_argument("files", nargs="+", metavar="FILE", help=tr("scene files"))
+
+
+def _validate_help() -> str:
+    from explorer.model.text import tr
+
+    return tr("check scene files without running them")
+
+
+@command("validate", _validate_help, _validate_arguments)
+def validate(options: argparse.Namespace) -> int:
+    from explorer.model.files import faults
+
+    worst = 0
+    for file in options.files:
+        found = faults(file)
+        if not found:
+            print(f"{_one_line(file)}: OK")
+        for fault in found:
+            if fault.code in ("not_found", "unreadable"):
+                print(f"backstep: {_one_line(str(fault))}", file=sys.stderr)
+                worst = 2
+            else:
+                print(_one_line(f"{file}: {fault.place}: {fault.problem}"))
+                worst = max(worst, 1)
+    return worst
+
+
+def _save_arguments(parser: argparse.ArgumentParser) -> None:
+    from explorer.model.text import tr
+
+    _target(parser)
+    _out(parser, tr("the scene file, .backstep"))
+
+
+def _save_help() -> str:
+    from explorer.model.text import tr
+
+    return tr("write a scene file")
+
+
+@command("save", _save_help, _save_arguments)
+def save(options: argparse.Namespace) -> int:
+    from explorer.model import files
+
+    _checked_ending(options.out, (files.SUFFIX,))
+    session = open_session(options)
+    kept: dict[str, Any] = {}
+    if files.is_scene_file(options.target):
+        loaded = files.load(options.target)
+        kept = {"title": loaded.title, "notes": loaded.notes, "chapters": loaded.chapters, "ext": loaded.ext}
+    with _Writing(options.out):
+        files.save(options.out, session.state, **kept)
+    print(options.out)
+    return 0
+
+
+def _layout_arguments(parser: argparse.ArgumentParser) -> None:
+    from explorer.model.text import tr
+
+    _target(parser)
+    for name, help in (
+        ("--fold", tr("scopes to fold (may be a pattern)")),
+        ("--unfold", tr("scopes to unfold")),
+    ):
+        parser.add_argument(name, action="append", default=[], metavar="SCOPE", help=help)
+    _out(parser, tr("a .json file; - prints it"))
+
+
+def _layout_help() -> str:
+    from explorer.model.text import tr
+
+    return tr("write the picture's geometry")
+
+
+@command("layout", _layout_help, _layout_arguments)
+def layout(options: argparse.Namespace) -> int:
+    session = open_session(options)
+    folded = set(session.state.folded)
+    for pattern in options.fold:
+        folded |= _matching_scopes(session, pattern)
+    for pattern in options.unfold:
+        folded -= _matching_scopes(session, pattern)
+    session.update(folded=frozenset(folded))
+    _write_json(geometry(session), options.out)
+    return 0
+
+
+def _matching_scopes(session: Session, pattern: str) -> set[str]:
+    from fnmatch import fnmatchcase
+
+    from explorer.model.text import tr
+
+    scopes = list(session.topology.scopes)
+    found = {path for path in scopes if fnmatchcase(path, pattern)}
+    if not found:
+        close = difflib.get_close_matches(pattern, scopes, 1, 0.3)
+        hint = tr("did you mean {name}?").format(name=close[0]) if close else tr("it has no scopes")
+        raise Stop(
+            tr("scene {scene} has no scope {name}; {hint}").format(
+                scene=session.state.scene, name=repr(pattern[:60]), hint=hint
+            )
+        )
+    return found
+
+
+def geometry(session: Session) -> dict[str, Any]:
+    """Where everything is, in JSON's types: x and y are top left corners, y runs downwards."""
+    layout, graph = session.layout, session.trace.graph
+    boxes = []
+    for b in layout.boxes:
+        rect = {"x": b.x - b.w / 2, "y": b.y - b.h / 2, "w": b.w, "h": b.h}
+        if b.kind == "scope":
+            boxes.append({"id": None, "scope": b.scope, "kind": b.kind, **rect, "visible": True})
+            continue
+        entry = _node_entry(graph, b.node) | {
+            "scope": b.scope or None,
+            "kind": b.kind,
+            **rect,
+            "visible": True,
+        }
+        if b.consumer is not None:
+            entry["alias_of_use"] = b.consumer
+        boxes.append(entry)
+    for k, nodes in layout.members.items():
+        place = {name: boxes[k][name] for name in ("scope", "x", "y", "w", "h")}
+        boxes += [_node_entry(graph, n) | {"kind": "node", **place, "visible": False} for n in nodes]
+    areas = {a.scope: a for a in layout.areas}
+    sequences = [s for s in dict.fromkeys(c.scope for c in layout.columns) if s in areas]
+    return {
+        "scene": session.state.scene,
+        "bounds": list(layout.bounds),
+        "boxes": boxes,
+        "edges": [
+            {
+                "from": e.source,
+                "to": e.target,
+                "from_node": graph.inputs[e.members[0][0]][e.members[0][1]],
+                "to_node": e.members[0][0],
+                "polyline": e.points.tolist(),
+                "state_line": bool(e.state_line),
+            }
+            for e in layout.edges
+        ],
+        "columns": [{"scope": c.scope, "time": c.time, "x0": c.x0, "x1": c.x1} for c in layout.columns],
+        "lanes": [{"scope": s, "y0": areas[s].y0, "y1": areas[s].y1} for s in sequences],
+    }
+
+
+def _node_entry(graph: Graph, node: int) -> dict[str, Any]:
+    return {"id": node, "name": graph.names[node], "time": graph.times[node]}
+
+
+def _doctor_help() -> str:
+    from explorer.model.text import tr
+
+    return tr("say what works here and what to install")
+
+
+@command("doctor", _doctor_help, _list_arguments)
+def doctor(options: argparse.Namespace) -> int:
+    from explorer import doctor
+
+    return doctor.report(sys.stdout, as_json=options.json)
