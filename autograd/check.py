@@ -36,32 +36,33 @@ def check_gradients(
     graph = output.graph
     if output.size != 1:
         raise ValueError(f"check_gradients needs a scalar output, {graph.describe(output.id)} is none")
-    graph.forward()
-    graph.backward(output)
     chosen = graph.leaves("parameter", "input") if leaves is None else list(leaves)
+    found = list(graph.values), graph.grads, graph.contributions
+    try:
+        graph.forward()
+        graph.backward(output)
+        return [_check_leaf(output, leaf, h) for leaf in chosen]
+    finally:
+        graph.values[:], graph.grads, graph.contributions = found
+
+
+def _check_leaf(output: Tensor, leaf: Tensor, h: float) -> GradientCheck:
+    if leaf.grad is None:
+        raise ValueError(f"{leaf.graph.describe(leaf.id)} gets no gradient: it is a {leaf.kind}")
     floor = 1e-4 * max(abs(output.value.item()), 1e-3)
-    reports = []
-    for leaf in chosen:
-        if leaf.grad is None:
-            raise ValueError(f"{graph.describe(leaf.id)} gets no gradient: it is a {leaf.kind}")
-        analytic = leaf.grad.copy()
-        numeric = _central_differences(output, leaf, h)
-        scale = max(floor, 1e-3 * float(np.max(np.abs(analytic), initial=0.0)))
-        errors = np.abs(analytic - numeric) / np.maximum(np.maximum(abs(analytic), abs(numeric)), scale)
-        errors = np.where(np.isnan(errors), np.inf, errors)
-        worst = np.unravel_index(int(np.argmax(errors)), errors.shape) if errors.size else ()
-        reports.append(
-            GradientCheck(
-                leaf.name or f"#{leaf.id}",
-                analytic,
-                numeric,
-                float(np.max(errors, initial=0.0)),
-                tuple(int(k) for k in worst),
-            )
-        )
-    graph.forward()
-    graph.backward(output)
-    return reports
+    analytic = leaf.grad.copy()
+    numeric = _central_differences(output, leaf, h)
+    scale = max(floor, 1e-3 * float(np.max(np.abs(analytic), initial=0.0)))
+    errors = np.abs(analytic - numeric) / np.maximum(np.maximum(abs(analytic), abs(numeric)), scale)
+    errors = np.where(np.isnan(errors), np.inf, errors)
+    worst = np.unravel_index(int(np.argmax(errors)), errors.shape) if errors.size else ()
+    return GradientCheck(
+        leaf.name or f"#{leaf.id}",
+        analytic,
+        numeric,
+        float(np.max(errors, initial=0.0)),
+        tuple(int(k) for k in worst),
+    )
 
 
 def _central_differences(output: Tensor, leaf: Tensor, h: float) -> np.ndarray:
@@ -79,4 +80,5 @@ def _central_differences(output: Tensor, leaf: Tensor, h: float) -> np.ndarray:
             numeric[index] = (sides[0] - sides[1]) / (2.0 * h)
     finally:
         leaf.value = original
+        graph.forward()
     return numeric

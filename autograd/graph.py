@@ -239,7 +239,7 @@ class Tensor:
         """Replace a leaf's value; the rest of the graph follows at the next `graph.forward()`."""
         if self.graph.ops[self.id] is not None:
             raise ValueError(f"{self.graph.describe(self.id)} is computed; only a leaf's value can be set")
-        new = np.array(value, dtype=np.float64)
+        new = as_numbers(value)
         if new.shape != self.shape:
             raise ValueError(f"{self.graph.describe(self.id)} can not take a value of shape {new.shape}")
         self.graph.values[self.id] = new
@@ -315,7 +315,14 @@ def tensor(value: Any, name: str = "", kind: str = "parameter") -> Tensor:
     """A leaf with its own copy of `value` as float64. `kind`: parameter, input, target or constant."""
     if kind not in KINDS:
         raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
-    return current_graph().append(None, (), np.array(value, dtype=np.float64), name=name, kind=kind)
+    return current_graph().append(None, (), as_numbers(value), name=name, kind=kind)
+
+
+def as_numbers(value: Any) -> np.ndarray:
+    """A float64 copy; raises TypeError for None and texts, of which NumPy would make NaN and numbers."""
+    if np.asarray(value).dtype.kind not in "biuf":
+        raise TypeError(f"numbers are wanted, not {type(value).__name__}")
+    return np.array(value, dtype=np.float64)
 
 
 def scalars(value: Any, name: str = "", kind: str = "parameter") -> np.ndarray:
@@ -323,7 +330,7 @@ def scalars(value: Any, name: str = "", kind: str = "parameter") -> np.ndarray:
 
     Elements are named `name[i,j]`; a scalar keeps `name`.
     """
-    array = np.asarray(value, dtype=np.float64)
+    array = as_numbers(value)
     result = np.empty(array.shape, dtype=object)
     for index in np.ndindex(array.shape):
         label = f"{name}[{','.join(map(str, index))}]" if name and index else name

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd.graph import Graph, Tensor, current_graph
+from autograd.graph import Graph, Tensor, as_numbers, current_graph
 
 OPS: dict[str, Op] = {}
 Vjp = Callable[..., Any]
@@ -147,7 +147,7 @@ def _as_tensor(x: Any, graph: Graph, definition: Op) -> Tensor:
             raise ValueError(f"{definition.name} can not join tensors of two graphs")
         return x
     try:
-        value = np.array(x, dtype=np.float64)
+        value = as_numbers(x)
     except (TypeError, ValueError):
         raise TypeError(
             f"{definition.name} takes tensors, arrays and numbers, not {type(x).__name__}"
@@ -300,7 +300,7 @@ def negative(a):
     r"y = a^b",
     "{a}^{b}",
     vjp=(
-        lambda g, y, a, b: g * b * np.power(a, b - 1.0),
+        lambda g, y, a, b: g * np.where(b == 0.0, 0.0, b * np.power(a, b - 1.0)),  # a⁰ = 1 at 0 too
         lambda g, y, a, b: g * y * np.log(a),
     ),
     partials=(r"\frac{\partial y}{\partial a} = b\,a^{b-1}", r"\frac{\partial y}{\partial b} = a^b \log a"),

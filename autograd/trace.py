@@ -46,7 +46,11 @@ class Trace:
             raise ValueError(f"a trace needs a scalar loss, {graph.describe(loss.id)} is none")
         self.graph = graph
         self.loss = loss.id
-        self.values: tuple[np.ndarray, ...] = tuple(graph.values)
+        # leaves, and views of them, may be written to in place: `w.value -= …`
+        self.values: tuple[np.ndarray, ...] = tuple(
+            v.copy() if op is None or v.base is not None else v
+            for op, v in zip(graph.ops, graph.values, strict=True)
+        )
         self.grads: tuple[np.ndarray | None, ...] = tuple(graph.grads)
         self.contributions = tuple(graph.contributions)
         self.steps: tuple[Step, ...] = tuple(self._steps())

@@ -7,6 +7,7 @@ sentence and exit code 2. NumPy and Qt are imported where they are used, so that
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import os
 import re
@@ -41,6 +42,13 @@ COMMANDS: dict[str, Command] = {}
 Run = Callable[[argparse.Namespace], int]
 
 
+def tr(english: str) -> str:
+    """`text.tr`, imported at the first use."""
+    from explorer.model import text
+
+    return text.tr(english)
+
+
 def command(
     name: str, help: Callable[[], str], arguments: Callable[[argparse.ArgumentParser], None]
 ) -> Callable[[Run], Run]:
@@ -60,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"backstep {version()}")
         return 0
     debug = "--debug" in words
+    if not _speaks_unicode() and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = _run(words)
         sys.stdout.flush()
@@ -122,7 +132,6 @@ def _language(words: list[str]) -> str:
 
 
 def _sentence(error: Exception) -> str:
-    from explorer.model.text import tr
     from scenes.scene import SceneError
 
     if isinstance(error, (Stop, SceneError)):
@@ -145,10 +154,8 @@ def _one_line(words: str) -> str:
 
 def _forget_stdout() -> None:
     """The reader of our output is gone: keep the interpreter from complaining about it at exit."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass
 
 
 # Parsing
@@ -161,14 +168,10 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        from explorer.model.text import tr
-
         raise Stop(tr("{problem}; see `{command} --help`").format(problem=message, command=self.prog))
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
-    from explorer.model.text import tr
-
     parser = _Parser(
         prog="backstep",
         usage="backstep [SCENE|FILE] | backstep COMMAND ...",
@@ -196,7 +199,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    from explorer.model.text import LANGUAGES, tr
+    from explorer.model.text import LANGUAGES
 
     parser.add_argument("--version", action="version", version=f"backstep {version()}")
     parser.add_argument("--debug", action="store_true", help=tr("show where an error comes from"))
@@ -220,7 +223,6 @@ def _first_word(words: list[str]) -> str | None:
 def _known_target(word: str) -> None:
     """Raises Stop for a word that is no command, no scene and no file."""
     from explorer.model.files import is_scene_file
-    from explorer.model.text import tr
     from scenes import SCENES
 
     if word in SCENES or is_scene_file(word):
@@ -235,8 +237,6 @@ def _known_target(word: str) -> None:
 
 
 def _target(parser: argparse.ArgumentParser) -> None:
-    from explorer.model.text import tr
-
     parser.add_argument("target", metavar="TARGET", help=tr("a scene of the catalogue or a scene file"))
     parser.add_argument(
         "--set",
@@ -257,8 +257,6 @@ def _out(parser: argparse.ArgumentParser, help: str) -> None:
 
 
 def _setting(word: str) -> tuple[str, str]:
-    from explorer.model.text import tr
-
     name, equals, value = word.partition("=")
     if not (name and equals):
         raise argparse.ArgumentTypeError(tr("{word} is not NAME=VALUE").format(word=repr(word[:60])))
@@ -266,16 +264,12 @@ def _setting(word: str) -> tuple[str, str]:
 
 
 def _whole(word: str) -> int:
-    from explorer.model.text import tr
-
     if not re.fullmatch(r"-?[0-9]{1,19}", word):
         raise argparse.ArgumentTypeError(tr("{word} is not a whole number").format(word=repr(word[:60])))
     return int(word)
 
 
 def _seed(word: str) -> int:
-    from explorer.model.text import tr
-
     seed = _whole(word)
     if not 0 <= seed <= MOST_SEED:
         raise argparse.ArgumentTypeError(
@@ -285,8 +279,6 @@ def _seed(word: str) -> int:
 
 
 def _size(word: str) -> tuple[int, int]:
-    from explorer.model.text import tr
-
     found = re.fullmatch(r"([0-9]{1,6})[xX×]([0-9]{1,6})", word)
     if not found:
         raise argparse.ArgumentTypeError(
@@ -296,8 +288,6 @@ def _size(word: str) -> tuple[int, int]:
 
 
 def _range(word: str) -> tuple[int, int]:
-    from explorer.model.text import tr
-
     found = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", word)
     if not found:
         raise argparse.ArgumentTypeError(
@@ -325,8 +315,11 @@ def open_session(options: argparse.Namespace) -> Session:
 def _print_json(value: Any) -> None:
     import json
 
-    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-    print(json.dumps(value, ensure_ascii=ascii_only, allow_nan=False, indent=1))
+    print(json.dumps(value, ensure_ascii=not _speaks_unicode(), allow_nan=False, indent=1))
+
+
+def _speaks_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def _write_json(value: Any, out: str) -> None:
@@ -353,8 +346,6 @@ class _Writing:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
-        from explorer.model.text import tr
-
         if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
             reason = error.strerror or str(error)
             raise Stop(tr("can not write {path}: {reason}").format(path=self.path, reason=reason)) from error
@@ -362,8 +353,6 @@ class _Writing:
 
 def _checked_ending(out: str, known: Sequence[str]) -> None:
     """Refuse a file's ending before anything is computed."""
-    from explorer.model.text import tr
-
     if Path(out).suffix.lower() not in known:
         raise Stop(
             tr("{name} does not end in one of {known}").format(
@@ -411,7 +400,6 @@ def _need_qt() -> None:
 def open_window(options: argparse.Namespace) -> int:
     """Without a sub-command: the window."""
     from explorer import system
-    from explorer.model.text import tr
 
     if not system.has_display() and system.wanted_platform() in ("offscreen", "minimal"):
         raise Stop(
@@ -424,21 +412,13 @@ def open_window(options: argparse.Namespace) -> int:
 
 
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
-    from explorer.model.text import tr
-
     parser.add_argument("--json", action="store_true", help=tr("the same, for machines"))
 
 
-def _list_help() -> str:
-    from explorer.model.text import tr
-
-    return tr("list the scenes")
-
-
-@command("list", _list_help, _list_arguments)
+@command("list", lambda: tr("list the scenes"), _list_arguments)
 def list_scenes(options: argparse.Namespace) -> int:
     from explorer.model.checks import wide
-    from explorer.model.text import language, tr
+    from explorer.model.text import language
     from scenes import SCENES
     from scenes.scene import FAMILIES
 
@@ -482,20 +462,12 @@ def _scene_entry(scene: Any) -> dict[str, Any]:
 
 
 def _trace_arguments(parser: argparse.ArgumentParser) -> None:
-    from explorer.model.text import tr
-
     _target(parser)
     parser.add_argument("--scalar", action="store_true", help=tr("one node per scalar operation"))
     _out(parser, tr(".json or .npz; - prints JSON"))
 
 
-def _trace_help() -> str:
-    from explorer.model.text import tr
-
-    return tr("run forward and backward and write down everything")
-
-
-@command("trace", _trace_help, _trace_arguments)
+@command("trace", lambda: tr("run forward and backward and write down everything"), _trace_arguments)
 def trace(options: argparse.Namespace) -> int:
     from explorer.model import traces
 
@@ -519,7 +491,6 @@ def _scalar_form(session: Session) -> tuple[Any, Any]:
     from itertools import product
 
     from autograd import Trace
-    from explorer.model.text import tr
     from scenes.scene import SceneError
 
     state, scene = session.state, session.scene
@@ -540,8 +511,6 @@ def _scalar_form(session: Session) -> tuple[Any, Any]:
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
-    from explorer.model.text import tr
-
     parser.add_argument(
         "targets", nargs="*", metavar="TARGET", help=tr("scenes or scene files (default: all)")
     )
@@ -549,23 +518,19 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help=tr("the same, for machines"))
 
 
-def _check_help() -> str:
-    from explorer.model.text import tr
-
-    return tr("compare the engine with closed forms and with finite differences")
-
-
-@command("check", _check_help, _check_arguments)
+@command(
+    "check", lambda: tr("compare the engine with closed forms and with finite differences"), _check_arguments
+)
 def check(options: argparse.Namespace) -> int:
     from explorer.model import checks
     from explorer.model.session import open_session
-    from explorer.model.text import language, tr
+    from explorer.model.text import language
     from scenes import SCENES
 
     targets = list(options.targets)
     if options.all or not targets:
         targets += [name for name in SCENES if name not in targets]
-    rows = []
+    rows: list[checks.Row] = []
     for target in targets:
         recording = open_session(target).recording
         assert recording is not None
@@ -581,8 +546,6 @@ def check(options: argparse.Namespace) -> int:
 
 
 def _render_arguments(parser: argparse.ArgumentParser) -> None:
-    from explorer.model.text import tr
-
     _target(parser)
     _out(parser, ".png .svg .pdf .gif .webp .mp4")
     moment = parser.add_mutually_exclusive_group()
@@ -600,13 +563,7 @@ def _render_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _render_help() -> str:
-    from explorer.model.text import tr
-
-    return tr("draw a picture or a film; needs no display")
-
-
-@command("render", _render_help, _render_arguments)
+@command("render", lambda: tr("draw a picture or a film; needs no display"), _render_arguments)
 def render(options: argparse.Namespace) -> int:
     _need_offscreen_qt()
     from explorer.model.text import language
@@ -648,8 +605,6 @@ def _need_offscreen_qt() -> None:
 
 
 def _chapter_range(session: Session, name: str) -> tuple[int, int]:
-    from explorer.model.text import tr
-
     assert session.scene is not None
     chapters = [c.id for c in session.scene.chapters]
     if name not in chapters:
@@ -664,18 +619,10 @@ def _chapter_range(session: Session, name: str) -> tuple[int, int]:
 
 
 def _validate_arguments(parser: argparse.ArgumentParser) -> None:
-    from explorer.model.text import tr
-
     parser.add_argument("files", nargs="+", metavar="FILE", help=tr("scene files"))
 
 
-def _validate_help() -> str:
-    from explorer.model.text import tr
-
-    return tr("check scene files without running them")
-
-
-@command("validate", _validate_help, _validate_arguments)
+@command("validate", lambda: tr("check scene files without running them"), _validate_arguments)
 def validate(options: argparse.Namespace) -> int:
     from explorer.model.files import faults
 
@@ -695,19 +642,11 @@ def validate(options: argparse.Namespace) -> int:
 
 
 def _save_arguments(parser: argparse.ArgumentParser) -> None:
-    from explorer.model.text import tr
-
     _target(parser)
     _out(parser, tr("the scene file, .backstep"))
 
 
-def _save_help() -> str:
-    from explorer.model.text import tr
-
-    return tr("write a scene file")
-
-
-@command("save", _save_help, _save_arguments)
+@command("save", lambda: tr("write a scene file"), _save_arguments)
 def save(options: argparse.Namespace) -> int:
     from explorer.model import files
 
@@ -715,8 +654,7 @@ def save(options: argparse.Namespace) -> int:
     session = open_session(options)
     kept: dict[str, Any] = {}
     if files.is_scene_file(options.target):
-        loaded = files.load(options.target)
-        kept = {"title": loaded.title, "notes": loaded.notes, "chapters": loaded.chapters, "ext": loaded.ext}
+        kept = files.load(options.target).extras()
     with _Writing(options.out):
         files.save(options.out, session.state, **kept)
     print(options.out)
@@ -724,8 +662,6 @@ def save(options: argparse.Namespace) -> int:
 
 
 def _layout_arguments(parser: argparse.ArgumentParser) -> None:
-    from explorer.model.text import tr
-
     _target(parser)
     for name, help in (
         ("--fold", tr("scopes to fold (may be a pattern)")),
@@ -735,13 +671,7 @@ def _layout_arguments(parser: argparse.ArgumentParser) -> None:
     _out(parser, tr("a .json file; - prints it"))
 
 
-def _layout_help() -> str:
-    from explorer.model.text import tr
-
-    return tr("write the picture's geometry")
-
-
-@command("layout", _layout_help, _layout_arguments)
+@command("layout", lambda: tr("write the picture's geometry"), _layout_arguments)
 def layout(options: argparse.Namespace) -> int:
     session = open_session(options)
     folded = set(session.state.folded)
@@ -756,8 +686,6 @@ def layout(options: argparse.Namespace) -> int:
 
 def _matching_scopes(session: Session, pattern: str) -> set[str]:
     from fnmatch import fnmatchcase
-
-    from explorer.model.text import tr
 
     scopes = list(session.topology.scopes)
     found = {path for path in scopes if fnmatchcase(path, pattern)}
@@ -819,13 +747,7 @@ def _node_entry(graph: Graph, node: int) -> dict[str, Any]:
     return {"id": node, "name": graph.names[node], "time": graph.times[node]}
 
 
-def _doctor_help() -> str:
-    from explorer.model.text import tr
-
-    return tr("say what works here and what to install")
-
-
-@command("doctor", _doctor_help, _list_arguments)
+@command("doctor", lambda: tr("say what works here and what to install"), _list_arguments)
 def doctor(options: argparse.Namespace) -> int:
     from explorer import doctor
 

@@ -96,10 +96,10 @@ class Parameter:
         kind = self.type
         if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        expected = {"bool": bool, "int": int, "float": float}.get(kind, str)
+        expected: type = {"bool": bool, "int": int, "float": float}.get(kind, str)
         if type(value) is not expected:  # an int subclass such as True is not an int here
             raise self._refuse(value)
-        checked: Value = value
+        checked: Any = value
         if self.choices and value not in self.choices:
             raise self._refuse(value)
         if kind in ("int", "float"):
@@ -107,7 +107,7 @@ class Parameter:
             if not self.low <= float(checked) <= self.high:  # NaN fails too
                 raise self._refuse(value)
         if self.check_text is not None:
-            self.check_text(str(checked))
+            self.check_text(checked)
         return checked
 
     def _refuse(self, value: Any) -> SceneError:
@@ -157,7 +157,7 @@ class Notation:
     """How a set of notes writes: where the time index stands, and letters that differ."""
 
     time: str = "sub"  # sub, sup or angle
-    letters: Mapping[str, str] = field(default_factory=dict)  # our base letter -> theirs
+    letters: Mapping[str, str] = field(default_factory=dict)  # our base letter -> theirs; "" hides a name
 
 
 @dataclass(frozen=True)

@@ -137,9 +137,11 @@ _last_static: list[_Static] = []
 
 
 def _static(trace: Trace, layout: Layout) -> _Static:
-    if not _last_static or _last_static[0].trace is not trace or _last_static[0].layout is not layout:
-        _last_static[:] = [_Static(trace, layout)]
-    return _last_static[0]
+    kept = _last_static[0] if _last_static else None  # looked at once: a film is drawn in another thread
+    if kept is None or kept.trace is not trace or kept.layout is not layout:
+        kept = _Static(trace, layout)
+        _last_static[:] = [kept]
+    return kept
 
 
 def frame_at(trace: Trace, layout: Layout, t: float) -> Frame:

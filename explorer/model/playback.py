@@ -57,10 +57,16 @@ def previous_mark(marks: list[int], t: float) -> float:
     return float(next((m for m in reversed(marks) if m < t - 1e-9), marks[0]))
 
 
+def shown_name(graph: Graph, node: int, notation: Notation) -> str:
+    """A node's name; empty when it has none, or one that the notes do not use (see Notation.letters)."""
+    name = graph.names[node]
+    return "" if notation.letters.get(name.partition("_")[0]) == "" else name
+
+
 def node_label(graph: Graph, node: int, notation: Notation) -> Label:
     """How the notes write a node: its name, else its op's symbol."""
-    if graph.names[node]:
-        return label(graph.names[node], graph.times[node], notation)
+    if name := shown_name(graph, node, notation):
+        return label(name, graph.times[node], notation)
     op = graph.ops[node]
     return Label(op.symbol if op else "•")
 
@@ -68,7 +74,7 @@ def node_label(graph: Graph, node: int, notation: Notation) -> Label:
 def node_words(graph: Graph, node: int, notation: Notation, depth: int = 2) -> str:
     """A node in a sentence: its name, or for a nameless one the formula that made it."""
     op = graph.ops[node]
-    if graph.names[node] or op is None:
+    if shown_name(graph, node, notation) or op is None:
         text = str(node_label(graph, node, notation))
         return text.replace("-", "−") if op is None else text
     if depth == 0:
@@ -109,9 +115,19 @@ def derivative(graph: Graph, node: int, loss: int, notation: Notation) -> str:
     """`∂E/∂u³`."""
     top = node_words(graph, loss, notation) if graph.names[loss] else "E"
     bottom = node_words(graph, node, notation)
-    if not graph.names[node] and not bottom.startswith("("):
+    if not shown_name(graph, node, notation) and not _in_brackets(bottom):
         bottom = f"({bottom})"
     return f"∂{top}/∂{bottom}"
+
+
+def _in_brackets(words: str) -> bool:
+    """Whether one pair of brackets encloses everything."""
+    depth = 0
+    for k, c in enumerate(words):
+        depth += (c == "(") - (c == ")")
+        if depth == 0 and k < len(words) - 1:
+            return False
+    return words.startswith("(")
 
 
 def describe(session: Session, t: float) -> str:
@@ -129,7 +145,7 @@ def step_words(trace: Trace, step: Step, notation: Notation) -> str:
     """The formula of one step in plain characters."""
     graph, node = trace.graph, step.node
     if step.phase == "forward":
-        name = node_words(graph, node, notation, 1) if graph.names[node] else ""
+        name = node_words(graph, node, notation, 1) if shown_name(graph, node, notation) else ""
         text = formula_words(graph, node, notation)
         return f"{name} = {text}" if name else text
     if step.phase == "loss":

@@ -181,10 +181,11 @@ class Session:
         goal = entry.before
         if goal.scene == present.scene:
             goal = replace(goal, **{name: getattr(present, name) for name in PASSING})
-        self._become(goal)
+        changed = self._become(goal)
         source.pop()
         target.append(Entry(entry.title, present))
         self._merging = ""
+        self._tell(changed)
 
     # What follows from the state
 
@@ -260,17 +261,26 @@ class Session:
 
     def _replace(self, state: State, title: str, *, merge: str = "", fold_defaults: bool = False) -> None:
         before = self.state
-        self._become(state, fold_defaults=fold_defaults)
-        if _same_lasting(before, self.state):
-            return
-        if not (merge and merge == self._merging and self._undo):
-            self._undo.append(Entry(title, before))
-            del self._undo[:-200]
-        self._merging = merge
-        self._redo.clear()
+        changed = self._become(state, fold_defaults=fold_defaults)
+        if not _same_lasting(before, self.state):
+            if not (merge and merge == self._merging and self._undo):
+                self._undo.append(Entry(title, before))
+                del self._undo[:-200]
+            self._merging = merge
+            self._redo.clear()
+        self._tell(changed)
 
-    def _become(self, state: State, *, fold_defaults: bool = False) -> None:
-        """Make `state` the present one, recomputing what it needs; on an error nothing has changed."""
+    def _tell(self, changed: frozenset[str]) -> None:
+        """Once per change, when everything is in its new place, the undo list too."""
+        if changed:
+            for listener in tuple(self._listeners):
+                listener(changed)
+
+    def _become(self, state: State, *, fold_defaults: bool = False) -> frozenset[str]:
+        """Make `state` the present one, recomputing what it needs; returns the names of what changed.
+
+        On an error nothing has changed.
+        """
         old = self.state
         kept = (self.recording, self._trace, self._topology, self._layout)
         changed = {f.name for f in fields(State) if not _equal(getattr(old, f.name), getattr(state, f.name))}
@@ -291,10 +301,7 @@ class Session:
                 self._replay(old)
             raise
         self.state = state
-        if changed:
-            told = frozenset(changed)
-            for listener in tuple(self._listeners):
-                listener(told)
+        return frozenset(changed)
 
     def _record(self, state: State, fold_defaults: bool) -> State:
         if not state.scene:

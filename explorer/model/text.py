@@ -72,7 +72,7 @@ class Label:
 
 
 _SUPERSCRIPTS = dict(zip("0123456789+-()tnT", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵗⁿᵀ", strict=True))
-_SUBSCRIPTS = dict(zip("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎", strict=True))
+_SUBSCRIPTS = dict(zip("0123456789+-()inouthx", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎ᵢₙₒᵤₜₕₓ", strict=True))
 
 
 def _raised(text: str, table: dict[str, str]) -> str:

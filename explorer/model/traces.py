@@ -36,7 +36,7 @@ def document(recording: Recording, trace: Trace) -> dict[str, Any]:
 
 
 def as_json(recording: Recording, trace: Trace) -> str:
-    return json.dumps(document(recording, trace), ensure_ascii=False, allow_nan=False)
+    return json.dumps(document(recording, trace), allow_nan=False)
 
 
 def save(recording: Recording, trace: Trace, path: Path) -> None:

@@ -13,12 +13,14 @@ from typing import Any
 
 from PySide6.QtCore import QElapsedTimer, QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
+    QColor,
     QHelpEvent,
     QImage,
     QKeyEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
+    QPen,
     QResizeEvent,
     QTransform,
     QWheelEvent,
@@ -32,6 +34,7 @@ from explorer.model.layout.morph import between
 from explorer.model.session import Session
 from explorer.model.text import tr
 from explorer.view import paint
+from explorer.view.camera import Camera
 from explorer.view.theme import Theme
 
 LEAST_ZOOM, MOST_ZOOM = 0.02, 8.0
@@ -60,6 +63,12 @@ class Canvas(QWidget):
         self._hovered_box: int | None = None
         self._hovered_edge: int | None = None
         self._pressed: QPointF | None = None
+        self._on_overview = False
+        self._overview: QImage | None = None
+        self._overview_key: Any = None
+        self._follower_key: Any = None
+        self._follower_kept: Camera | None = None
+        self._fitted: tuple[float, float, float] | None = None
         self._panned = False
         self._settle = QTimer(self, singleShot=True, interval=40)
         self._settle.timeout.connect(self._draw_again)
@@ -90,9 +99,28 @@ class Canvas(QWidget):
         camera = self.session.state.camera
         if camera is not None:
             return camera
+        follower = self._follower()
+        if not follower.follows:
+            return self._whole()
+        x, y = follower.centre(self.session.state.t)
+        return x, y - follower.top / follower.zoom / 2, follower.zoom
+
+    def _whole(self) -> tuple[float, float, float]:
         whole = paint.bounds(self.session.frame())
         zoom = paint.fit(whole, self.width(), self.height(), most=1.6).m11()
         return whole.center().x(), whole.center().y(), zoom
+
+    def _follower(self) -> Camera:
+        """The camera that goes with the steps where the whole picture would be too small to read."""
+        session = self.session
+        key = (id(session.trace), id(session.layout), self.width(), self.height())
+        if self._follower_key != key:
+            self._follower_key = key
+            self._follower_kept = Camera(
+                session.trace, session.layout, self.width(), self.height(), playback.SECONDS_PER_STEP
+            )
+        assert self._follower_kept is not None
+        return self._follower_kept
 
     def transform(self) -> QTransform:
         """From scene coordinates to the widget's pixels."""
@@ -113,6 +141,12 @@ class Canvas(QWidget):
         return self.transform().inverted()[0].map(point)
 
     def show_everything(self) -> None:
+        """The whole graph, and again when the window changes its size."""
+        self._move_camera(self._whole())
+        self._fitted = self.session.state.camera
+
+    def follow(self) -> None:
+        """Leave the camera to the playback."""
         self._move_camera(None)
 
     def show_rect(self, rect: QRectF, most: float = 1.6) -> None:
@@ -135,7 +169,7 @@ class Canvas(QWidget):
         chapter = next(c for c in scene.chapters if c.id == id)
         patterns = [Template(p).safe_substitute(recording.parameters) for p in chapter.frame]
         if not patterns:
-            self.show_everything()
+            self.follow()
             return
         rect = QRectF()
         layout, names = self.session.layout, recording.graph.names
@@ -150,7 +184,7 @@ class Canvas(QWidget):
         if rect.isValid():
             self.show_rect(rect)
         else:
-            self.show_everything()
+            self.follow()
 
     def zoom_by(self, factor: float, about: QPointF | None = None) -> None:
         """Zoom around a point of the widget, by default its middle."""
@@ -239,7 +273,60 @@ class Canvas(QWidget):
             painter.drawImage(QPointF(0, 0), resting)
         painter.setTransform(transform)
         paint.paint_moving(painter, frame, look)
+        painter.resetTransform()
+        self._paint_overview(painter, frame, look, transform, key)
         painter.end()
+
+    def overview_rect(self) -> QRectF:
+        """Where the small picture of the whole is; empty while the whole is in view."""
+        if self.session.recording is None or self.width() < 420:
+            return QRectF()
+        whole = paint.bounds(self.session.frame())
+        seen = self.transform().inverted()[0].mapRect(QRectF(self.rect()))
+        if seen.contains(whole):
+            return QRectF()
+        scale = min(0.16 * self.height() / whole.height(), 0.36 * self.width() / whole.width())
+        w, h = whole.width() * scale, whole.height() * scale
+        return QRectF(self.width() - w - 8, 8, w, h)
+
+    def _paint_overview(
+        self, painter: QPainter, frame: Frame, look: paint.Look, transform: QTransform, key: Any
+    ) -> None:
+        """The whole picture, small, with a frame around what is seen; a click goes there."""
+        inset = self.overview_rect().toAlignedRect()
+        if inset.isEmpty():
+            return
+        small = paint.fit(paint.bounds(frame), inset.width(), inset.height(), margin=3.0)
+        if self._overview is None or self._overview_key != (key, inset.size()):
+            ratio = self.devicePixelRatioF()
+            image = QImage(inset.size() * ratio, QImage.Format.Format_RGB32)
+            image.setDevicePixelRatio(ratio)
+            brush = QPainter(image)
+            paint.fill_background(brush, QRectF(image.rect()), self.theme)
+            brush.setTransform(small)
+            paint.paint_resting(brush, frame, look)
+            brush.end()
+            self._overview, self._overview_key = image, (key, inset.size())
+        painter.drawImage(inset.topLeft(), self._overview)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(self.theme.line), 1))
+        painter.drawRect(QRectF(inset))
+        seen = small.mapRect(transform.inverted()[0].mapRect(QRectF(self.rect())))
+        painter.setPen(QPen(QColor(self.theme.accent), 2))
+        painter.drawRoundedRect(seen.translated(inset.topLeft()).intersected(QRectF(inset)), 3, 3)
+
+    def _look_at(self, point: QPointF) -> bool:
+        """Move the view to a point of the overview; False when the point is not on it."""
+        inset = self.overview_rect()
+        if not inset.contains(point):
+            return False
+        whole = paint.bounds(self.session.frame())
+        small = paint.fit(whole, inset.width(), inset.height(), margin=3.0)
+        there = small.inverted()[0].map(point - inset.topLeft())
+        self._camera_from = self._camera_to = None
+        self.session.update(camera=(there.x(), there.y(), self.camera()[2]))
+        return True
 
     def _drawn(self, frame: Frame, look: paint.Look, transform: QTransform, ratio: float) -> QImage:
         image = QImage(round(self.width() * ratio), round(self.height() * ratio), QImage.Format.Format_RGB32)
@@ -312,10 +399,15 @@ class Canvas(QWidget):
             Qt.MouseButton.LeftButton,
             Qt.MouseButton.MiddleButton,
         ):
-            self._pressed, self._panned = event.position(), False
+            self._on_overview = self._look_at(event.position())
+            if not self._on_overview:
+                self._pressed, self._panned = event.position(), False
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self.session.recording is None:
+            return
+        if self._on_overview and event.buttons():
+            self._look_at(event.position())
             return
         if self._pressed is not None and event.buttons():
             moved = event.position() - self._pressed
@@ -341,6 +433,7 @@ class Canvas(QWidget):
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         self.unsetCursor()
         pressed, self._pressed = self._pressed, None
+        self._on_overview = False
         if pressed is None or self._panned or event.button() != Qt.MouseButton.LeftButton:
             return
         point = self.to_scene(event.position())
@@ -365,7 +458,7 @@ class Canvas(QWidget):
         self.node_clicked.emit(node)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        if self.session.recording is None:
+        if self.session.recording is None or self.overview_rect().contains(event.position()):
             return
         point = self.to_scene(event.position())
         k = self.session.layout.box_at(point.x(), point.y())
@@ -379,6 +472,10 @@ class Canvas(QWidget):
         self.update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
+        fitted = self._fitted is not None and self.session.state.camera == self._fitted
+        if self.session.recording is not None and fitted:
+            self.session.update(camera=self._whole())
+            self._fitted = self.session.state.camera
         self.update()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

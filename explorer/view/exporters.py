@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from io import BytesIO
 from math import floor
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any, Literal, cast
 from xml.sax.saxutils import escape, unescape
 
 import numpy as np
-from PySide6.QtCore import QMarginsF, QPointF, QRect, QRectF, QSize, QSizeF, Qt
+from PySide6.QtCore import QMarginsF, QPoint, QPointF, QRect, QRectF, QSize, QSizeF, Qt
 from PySide6.QtGui import (
     QColor,
     QFontMetricsF,
@@ -46,6 +45,7 @@ from explorer.model.layout import Layout
 from explorer.model.playback import describe
 from explorer.model.session import Session
 from explorer.model.text import tr
+from explorer.view.camera import INSET, MARGIN, Camera
 from explorer.view.fonts import load_fonts, ui_font
 from explorer.view.paint import (
     Look,
@@ -63,10 +63,8 @@ from scenes.scene import Notation, Text
 SMALLEST, LARGEST = 64, 8192  # sides of a picture in pixels
 SLOWEST, FASTEST = 1, 60  # frames a second
 STEP, LONGEST, HOLD = 0.5, 40.0, 1.0  # seconds: of a step, of a film at most, of its last moment
-LEGIBLE = 0.45  # below this zoom a film's camera follows the steps instead of showing everything
-GLIDE = 1.0  # seconds that the camera takes from one place to the next
-MARGIN = 18.0
-SHEET = 16_000_000  # pixels of a picture that is kept while a step is under way
+REFRESH = 0.3  # seconds for which an overview stays, for it is drawn whole
+SHEET = 16_000_000  # pixels at most of a picture that serves a whole step
 Kind = Literal["still", "film"]
 
 
@@ -302,132 +300,6 @@ def _paint_progress(painter: QPainter, trace: Trace, theme: Theme, rect: QRectF,
 # Films
 
 
-@dataclass(frozen=True)
-class Shot:
-    """A stretch of steps during which the camera rests at one place."""
-
-    first: int
-    last: int  # the step after the last one
-    x: float
-    y: float
-
-
-class Camera:
-    """Where a film looks at any t: everything when that is legible, else it follows the steps.
-
-    It rests while the boxes of the steps fit into the view and glides to the next place in between. What it
-    sees depends on trace, layout and sizes alone, never on where it was before.
-    """
-
-    def __init__(
-        self, trace: Trace, layout: Layout, width: int, height: int, seconds_per_step: float = STEP
-    ) -> None:
-        self.width, self.height = width, height
-        x0, y0, x1, y1 = layout.bounds
-        self.rect = QRectF(x0, y0, x1 - x0, y1 - y0)
-        margin = min(MARGIN, width / 16)
-        whole = fit(self.rect, width, height, margin=margin).m11()
-        self.follows = whole < LEGIBLE
-        self.zoom = whole
-        self.inset = QRectF()
-        self.shots: tuple[Shot, ...] = (Shot(0, trace.end, self.rect.center().x(), self.rect.center().y()),)
-        self._top = 0.0
-        self._glide = GLIDE / seconds_per_step
-        if self.follows:
-            self._frame_the_steps(trace, layout)
-
-    def _frame_the_steps(self, trace: Trace, layout: Layout) -> None:
-        least = min(0.16 * self.height / self.rect.height(), 0.36 * self.width / self.rect.width())
-        w, h = self.rect.width() * least, self.rect.height() * least
-        gap = max(4.0, 0.012 * self.height)
-        self.inset = QRectF(self.width - w - gap, gap, w, h)
-        self._top = h + 2 * gap  # the overview has a band of its own, so that it hides nothing
-        tall = (self.height - self._top - MARGIN) / self.rect.height()
-        self.zoom = min(max(tall, 0.7 * min(self.height / 540, 1.0)), 1.5)
-        self.shots = tuple(self._shots(trace, layout))
-
-    @property
-    def _view(self) -> tuple[float, float]:
-        """Width and height of what is seen below the overview, in scene coordinates."""
-        return self.width / self.zoom, (self.height - self._top) / self.zoom
-
-    def _shots(self, trace: Trace, layout: Layout) -> Iterator[Shot]:
-        view_w, view_h = self._view
-        inputs_of = _neighbours(layout)
-        first, held = 0, QRectF()
-        for k, step in enumerate(trace.steps):
-            around = _box_rect(layout, layout.box_of_node[step.node])
-            near = around.center()
-            for box in inputs_of.get(step.node, ()):
-                rect = _box_rect(layout, box)
-                off = rect.center() - near
-                if abs(off.x()) < 0.4 * view_w and abs(off.y()) < 0.4 * view_h:
-                    around = around.united(rect)
-            union = held.united(around) if k else around
-            if union.width() > 0.9 * view_w or union.height() > max(0.9 * view_h, around.height()):
-                yield self._shot(first, k, held)
-                first, held = k, around
-            else:
-                held = union
-        yield self._shot(first, trace.end, held)
-
-    def _shot(self, first: int, last: int, held: QRectF) -> Shot:
-        view_w, view_h = self._view
-        margin = MARGIN / self.zoom
-
-        def clamp(x: float, low: float, high: float, view: float) -> float:
-            low, high = low - margin + view / 2, high + margin - view / 2
-            return (low + high) / 2 if low > high else min(max(x, low), high)
-
-        x = clamp(held.center().x(), self.rect.left(), self.rect.right(), view_w)
-        y = clamp(held.center().y(), self.rect.top(), self.rect.bottom(), view_h)
-        return Shot(first, last, x, y)
-
-    def centre(self, t: float) -> tuple[float, float]:
-        """The point in the middle of the view."""
-        x, y = self.shots[0].x, self.shots[0].y
-        for a, b in zip(self.shots, self.shots[1:], strict=False):
-            half = min(self._glide, a.last - a.first, b.last - b.first) / 2
-            share = min(max((t - (b.first - half)) / (2 * half), 0.0), 1.0)
-            share = share * share * (3 - 2 * share)
-            x, y = x + (b.x - a.x) * share, y + (b.y - a.y) * share
-        return x, y
-
-    def corner(self, t: float) -> tuple[int, int]:
-        """The picture's top left corner in whole pixels of the zoomed scene, so that text stays crisp."""
-        x, y = self.centre(t)
-        view_h = self.height - self._top
-        return round(x * self.zoom - self.width / 2), round(y * self.zoom - view_h / 2 - self._top)
-
-    def view(self, t: float) -> QRectF:
-        """What is seen at t, in scene coordinates."""
-        x, y = self.corner(t)
-        z = self.zoom
-        return QRectF(x / z, (y + self._top) / z, self.width / z, (self.height - self._top) / z)
-
-    @property
-    def reach(self) -> QRect:
-        """Everything that is ever seen, in pixels of the zoomed scene."""
-        corners = [self.corner(float(s.first + s.last) / 2) for s in self.shots]
-        left, top = min(x for x, _ in corners), min(y for _, y in corners)
-        right, bottom = max(x for x, _ in corners), max(y for _, y in corners)
-        return QRect(left, top, right - left + self.width + 2, bottom - top + self.height + 2)
-
-
-def _neighbours(layout: Layout) -> dict[int, list[int]]:
-    """Node -> the boxes that its inputs are drawn from."""
-    found: dict[int, list[int]] = {}
-    for edge in layout.edges:
-        for consumer in dict.fromkeys(v for v, _ in edge.members):
-            found.setdefault(consumer, []).append(edge.source)
-    return found
-
-
-def _box_rect(layout: Layout, box: int) -> QRectF:
-    b = layout.boxes[box]
-    return QRectF(b.x - b.w / 2, b.y - b.h / 2, b.w, b.h)
-
-
 class Film:
     """A range of steps as numbered frames; `image(i)` is the same whatever was asked before."""
 
@@ -437,7 +309,7 @@ class Film:
         self.source, self.look, self.width, self.height = source, look, width, height
         self.first, self.last = first, last
         n = max(last - first, 1)
-        seconds = min(STEP, (LONGEST - HOLD) / n)
+        self.seconds = seconds = min(STEP, (LONGEST - HOLD) / n)  # per step
         self.moving = round((last - first) * seconds * fps) if last > first else 0
         self.count = self.moving + max(1, round(HOLD * fps))
         self.stage_height = height - caption_height(height)
@@ -457,8 +329,9 @@ class Film:
         painter = QPainter(image)
         try:
             x, y = camera.corner(t)
+            stage = QSize(self.width, self.stage_height)
             sheet, origin = self._resting(frame, x, y)
-            painter.drawImage(0, 0, sheet, x - origin.x(), y - origin.y(), self.width, self.stage_height)
+            painter.drawImage(QPoint(0, 0), sheet, QRect(QPoint(x, y) - origin, stage))
             painter.save()
             painter.setClipRect(QRectF(0, 0, self.width, self.stage_height))
             painter.setWorldTransform(QTransform(camera.zoom, 0, 0, camera.zoom, -x, -y))
@@ -471,13 +344,9 @@ class Film:
             painter.end()
         return image
 
-    @cached_property
-    def _reach(self) -> QRect:
-        return self.camera.reach
-
-    def _resting(self, frame: Frame, x: int, y: int) -> tuple[QImage, QPointF]:
+    def _resting(self, frame: Frame, x: int, y: int) -> tuple[QImage, QPoint]:
         """What changes from step to step only; one sheet serves a step, also while the camera glides."""
-        reach = self._reach
+        reach = self.camera.reach(floor(frame.t))
         here = QRect(x, y, self.width, self.stage_height)
         area = reach if reach.width() * reach.height() <= SHEET and reach.contains(here) else here
 
@@ -487,8 +356,7 @@ class Film:
             seen = QRectF(area.x() / zoom, area.y() / zoom, area.width() / zoom, area.height() / zoom)
             paint_resting(painter, frame, self.look, seen)
 
-        size = area.size()
-        return self._sheet("stage", frame, area, size, draw), QPointF(area.topLeft())
+        return self._sheet("stage", frame, area, area.size(), draw), area.topLeft()
 
     def _sheet(
         self, name: str, frame: Frame, place: Any, size: QSize, draw: Callable[[QPainter], None]
@@ -508,19 +376,21 @@ class Film:
         """The whole picture, small, with a frame around what is seen."""
         theme, camera = self.look.theme, self.camera
         inset = camera.inset.toAlignedRect()
-        pad = 3.0
 
         def draw(small: QPainter) -> None:
-            small.setWorldTransform(fit(camera.rect, inset.width(), inset.height(), margin=pad))
+            small.setWorldTransform(fit(camera.rect, inset.width(), inset.height(), margin=INSET))
             paint_resting(small, frame, self.look)
 
-        painter.fillRect(QRectF(0, 0, self.width, camera._top), QColor(theme.canvas))
+        every = max(1, round(REFRESH / self.seconds))  # steps
+        if every > 1:
+            frame = self.source.frame(float(min(floor(t / every) * every, self.source.trace.end)))
+        painter.fillRect(QRectF(0, 0, self.width, camera.top), QColor(theme.canvas))
         painter.drawImage(inset, self._sheet("overview", frame, None, inset.size(), draw))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(QPen(QColor(theme.line), 1))
         painter.drawRect(QRectF(inset).adjusted(-0.5, -0.5, 0.5, 0.5))
-        small = fit(camera.rect, inset.width(), inset.height(), margin=pad)
+        small = fit(camera.rect, inset.width(), inset.height(), margin=INSET)
         seen = small.mapRect(camera.view(t).intersected(camera.rect.adjusted(-40, -40, 40, 40)))
         painter.setPen(QPen(QColor(theme.accent), 2))
         painter.drawRoundedRect(seen.translated(inset.x(), inset.y()).intersected(QRectF(inset)), 3, 3)
@@ -537,7 +407,7 @@ def _png(job: Job) -> None:
     painter = QPainter(image)
     job.draw(painter)
     painter.end()
-    if not image.save(str(job.path), "PNG"):
+    if not image.save(str(job.path)):
         raise OSError(tr("writing failed"))
 
 
@@ -562,8 +432,9 @@ def svg(draw: Callable[[QPainter], None], width: int, height: int, title: str, d
     draw(painter)
     painter.end()
     source = _portable_svg(bytes(buffer.data().data()).decode("utf-8"))
+    source = re.sub(r"<(title|desc)>[^<]*</\1>\s*", "", source)  # how Qt escapes differs between versions
     about = f"<title>{_printable(title)}</title>\n<desc>{_printable(description)}</desc>\n"
-    return source.replace("<defs>", about + "<defs>", 1)  # Qt's own escaping differs between versions
+    return source.replace("<defs>", about + "<defs>", 1)
 
 
 def _printable(words: str) -> str:
@@ -676,7 +547,7 @@ def _webp(job: Job) -> None:
         for (x, y, right, bottom), count, (image, _) in _changes(job, lambda i: _rgb(i, image_module)):
             x, y = x // 2 * 2, y // 2 * 2  # offsets are kept halved
             packed = BytesIO()
-            image.crop((x, y, right, bottom)).save(packed, "WEBP", quality=86, method=2)
+            image.crop((x, y, right, bottom)).save(packed, "WEBP", quality=80, method=2)
             passed += count
             until = round(1000 * passed / job.fps)
             place = three(x // 2) + three(y // 2) + three(right - x - 1) + three(bottom - y - 1)
@@ -847,6 +718,7 @@ def _replacing(path: Path, chosen: Exporter) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place when all went well, and is gone when not."""
     if not path.parent.is_dir():
         raise ExportError(tr("there is no folder {folder}").format(folder=path.parent))
+    path = Path(os.path.realpath(path))  # a link stays a link
     if path.is_dir():
         raise ExportError(tr("{path} is a folder").format(path=path))
     fresh = path.parent / f".{path.stem[:40]}.{secrets.token_hex(6)}{chosen.suffix}"

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import hypot
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
@@ -28,9 +29,9 @@ from PySide6.QtGui import (
 from autograd import Graph
 from explorer.model import text
 from explorer.model.frame import COMPUTING, DONE, GHOST, Frame
-from explorer.model.layout import Area, Box, Edge
+from explorer.model.layout import Area, Box, Edge, Layout
 from explorer.model.layout.metric import BOX, HEAD
-from explorer.model.playback import formula_words, node_label
+from explorer.model.playback import formula_words, node_label, shown_name
 from explorer.model.text import Label, tr
 from explorer.view import colormap
 from explorer.view.fonts import ui_font
@@ -97,14 +98,35 @@ def paint_resting(painter: QPainter, frame: Frame, look: Look, visible: QRectF |
     zoom = painter.worldTransform().m11()
     for area in frame.layout.areas:
         _paint_area(painter, area, look.theme, zoom)
-    for k, edge in enumerate(frame.layout.edges):
-        _paint_edge(painter, frame, look, k, edge, zoom)
+    edges = _edges_in(frame, visible)
+    paths = edge_paths(frame.layout)
+    for k in edges:
+        _paint_edge(painter, frame, look, k, paths[k], zoom)
     for k, box in enumerate(frame.layout.boxes):
         if visible is None or visible.intersects(_rect(box)):
             _paint_box(painter, frame, look, k, box, zoom)
     if zoom >= DOTS:
-        for k, edge in enumerate(frame.layout.edges):
-            _paint_slope(painter, frame, look, k, edge, zoom)
+        for k in edges:
+            _paint_slope(painter, frame, look, k, frame.layout.edges[k], zoom)
+
+
+def _edges_in(frame: Frame, visible: QRectF | None) -> list[int]:
+    """Edges that can be seen in a part of the scene."""
+    if visible is None:
+        return list(range(len(frame.layout.edges)))
+    x0, y0, x1, y1 = frame.layout.edge_rects.T
+    seen = (x1 >= visible.left()) & (x0 <= visible.right()) & (y1 >= visible.top()) & (y0 <= visible.bottom())
+    return [int(k) for k in np.flatnonzero(seen)]
+
+
+_paths_of: WeakKeyDictionary[Layout, list[QPainterPath]] = WeakKeyDictionary()
+
+
+def edge_paths(layout: Layout) -> list[QPainterPath]:
+    """The rounded path of each edge, made once per layout."""
+    if layout not in _paths_of:
+        _paths_of[layout] = [rounded_path(e.points) for e in layout.edges]
+    return _paths_of[layout]
 
 
 def paint_moving(painter: QPainter, frame: Frame, look: Look) -> None:
@@ -219,8 +241,8 @@ def point_along(points: np.ndarray, share: float) -> QPointF:
     return QPointF(*points[-1])
 
 
-def _paint_edge(painter: QPainter, frame: Frame, look: Look, k: int, edge: Edge, zoom: float) -> None:
-    theme, flowed = look.theme, int(frame.flowed[k])
+def _paint_edge(painter: QPainter, frame: Frame, look: Look, k: int, path: QPainterPath, zoom: float) -> None:
+    theme, flowed, edge = look.theme, int(frame.flowed[k]), frame.layout.edges[k]
     if flowed == 2:
         colour, width = QColor(theme.gradient), 1.3 + 3.2 * float(frame.strength[k])
         if frame.strength[k] == 0:  # a gradient of exactly zero: the way is cut
@@ -242,7 +264,7 @@ def _paint_edge(painter: QPainter, frame: Frame, look: Look, k: int, edge: Edge,
         pen.setStyle(Qt.PenStyle.DashLine)
     painter.setPen(pen)
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.drawPath(rounded_path(edge.points))
+    painter.drawPath(path)
     if zoom >= 0.3 and len(edge.points) > 1:
         _arrow_head(painter, edge.points, colour, backward=flowed == 2, width=width)
 
@@ -389,7 +411,7 @@ def box_label(frame: Frame, look: Look, box: Box) -> Label:
         return Label(scope_title(box.scope))
     graph = frame.trace.graph
     op = graph.ops[box.node]
-    if op is not None and not op.elementwise and not graph.names[box.node]:
+    if op is not None and not op.elementwise and not shown_name(graph, box.node, look.notation):
         words = formula_words(graph, box.node, look.notation, 0)
         if len(words) <= 9 and "…" not in words:
             return Label(words)
@@ -424,7 +446,7 @@ def _paint_full(
     note = ""
     if box.kind == "scope":
         note = "▸"
-    elif op is not None and graph.names[box.node]:
+    elif op is not None and shown_name(graph, box.node, look.notation):
         note = op.symbol
     elif op is None:
         note = text.shape(graph.values[box.node].shape)
@@ -538,8 +560,8 @@ def _paint_heat(
     size = min(10.5, rect.height() - 1.5)
     metrics = QFontMetricsF(ui_font(size, bold=columns == 1))
     widest = max(metrics.horizontalAdvance(w) for w in words)
-    if widest > width - 2:
-        size *= (width - 2) / widest
+    if widest > width - 3:
+        size *= (width - 3) / widest
     if size * zoom < 6:
         return
     painter.setFont(ui_font(size, bold=columns == 1))

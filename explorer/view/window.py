@@ -58,6 +58,7 @@ TOOLBAR = (
     "redo",
     "",
     "fit",
+    "follow",
     "zoom_in",
     "zoom_out",
     "",
@@ -81,7 +82,8 @@ class Window(QMainWindow):
         self._extras: dict[str, Any] = {}  # title, notes and the like, kept for the next save
         self.setAcceptDrops(True)
         self.setMinimumSize(720, 480)
-        self.resize(1280, 760)
+        room = QGuiApplication.primaryScreen().availableGeometry()
+        self.resize(min(1280, room.width()), min(760, room.height()))
         load_panels()
         self.desk = Desk(self._arrange)
         self.panels: dict[str, Panel] = {id: cls(self) for id, cls in PANELS.items()}
@@ -480,6 +482,9 @@ class Window(QMainWindow):
 
     def fit(self) -> None:
         self.canvas.show_everything()
+
+    def follow(self) -> None:
+        self.canvas.follow()
 
     def zoom_by(self, factor: float) -> None:
         self.canvas.zoom_by(factor)

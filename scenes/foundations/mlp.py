@@ -8,7 +8,7 @@ import numpy as np
 
 from autograd import scope
 from scenes.bricks import SLOPES, activate, named, squared_loss, total
-from scenes.scene import Chapter, Erratum, Leaves, Parameter, Proof, Recording, Text, scene
+from scenes.scene import Chapter, Erratum, Leaves, Notation, Parameter, Proof, Recording, Text, scene
 
 
 def _layers(r: Recording) -> range:
@@ -82,6 +82,7 @@ def _biases(r: Recording) -> tuple[Any, Any]:
         ),
         Parameter("gain", 1.0, Text("factor on all weights", "すべての重みの倍率"), 0.0, 5.0),
     ),
+    notations={"FF": Notation("sub", {"Wz": ""})},
     formulas=(
         r"u^{(l)} = W^{(l)} z^{(l-1)} + b^{(l)},\qquad z^{(0)} = x",
         r"z^{(l)} = f(u^{(l)}),\qquad y = u^{(L)}",

@@ -120,6 +120,10 @@ def _state_errors(r: Recording) -> tuple[Any, Any]:
     return np.stack([r.grad(f"h_{t}") for t in steps]), np.stack([hand.h[t] for t in steps])
 
 
+# f ⊙ c and i ⊙ g have names for proofs and chapters; the notes draw a plain × there
+_PRODUCTS = {"keep": "", "write": ""}
+
+
 @scene(
     "lstm",
     family="recurrent",
@@ -171,9 +175,11 @@ def _state_errors(r: Recording) -> tuple[Any, Any]:
         ),
     ),
     notations={
-        "RN": Notation("sub"),
-        "CS": Notation("angle", {"f": "Γ_f", "i": "Γ_u", "o": "Γ_o", "g": "c̃", "h": "a", "d": "y", "E": "L"}),
-        "RP": Notation("sub"),
+        "RN": Notation("sub", _PRODUCTS),
+        "CS": Notation(
+            "angle", _PRODUCTS | {"f": "Γ_f", "i": "Γ_u", "o": "Γ_o", "g": "c̃", "h": "a", "d": "y", "E": "L"}
+        ),
+        "RP": Notation("sub", _PRODUCTS),
     },
     formulas=(
         r"f_t = \sigma(W_f x_t + U_f h_{t-1} + V_f \odot c_{t-1} + b_f)",
@@ -404,8 +410,8 @@ def lstm(p: Any, leaves: Leaves) -> Any:
         if p.stage == "peephole" and k != "c":
             w[f"V_{k}"] = leaves.parameter(f"V_{k}", draw(f"V_{k}", (p.hidden,), 0.5))
     with scope("initial"):
-        h = leaves.input("h_0", draw("h_0", (p.hidden,), 0.3))
         c = leaves.input("c_0", draw("c_0", (p.hidden,), 0.5))
+        h = leaves.input("h_0", draw("h_0", (p.hidden,), 0.3))
     losses = []
     for t in range(1, p.T + 1):
         with scope("lstm"), at_time(t):

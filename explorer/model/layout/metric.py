@@ -10,6 +10,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class Column:
     x1: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """Where everything is, in scene coordinates (pixels at zoom 1, y downwards)."""
 
@@ -93,6 +94,12 @@ class Layout:
     boxes_of_node: dict[int, tuple[int, ...]]  # with aliases
     members: dict[int, tuple[int, ...]]  # folded box -> all nodes inside
     rects: np.ndarray = field(repr=False, default_factory=lambda: np.empty((0, 4)))  # x0, y0, x1, y1 of boxes
+
+    @cached_property
+    def edge_rects(self) -> np.ndarray:
+        """x0, y0, x1, y1 of each edge."""
+        corners = [[*e.points.min(axis=0), *e.points.max(axis=0)] for e in self.edges]
+        return np.array(corners).reshape(-1, 4)
 
     def box_at(self, x: float, y: float) -> int | None:
         """Index of the box at a point."""
@@ -696,11 +703,14 @@ class _Metric:
             grouped.setdefault(key, []).append((e.consumer, e.slot))
             if key not in shapes:
                 parts = []
-                spine = False
+                on_spine = []
                 for scope, piece in pieces:
                     route = self.columns_of(star(scope), self.state_of(scope)).routes[piece]
                     parts.append(route + np.array(self.origins[scope]))
-                    spine |= self._is_spine(scope, piece)
+                    if self.t.templates[star(scope)].spines:
+                        on_spine.append(self._is_spine(scope, piece))
+                # a branch that leaves the line in the next step, as to a peephole, is none
+                spine = bool(on_spine) and all(on_spine)
                 shapes[key] = (source, target, _joined(parts), spine)
         for key, (source, target, points, spine) in shapes.items():
             yield Edge(source, target, points, tuple(grouped[key]), spine)

@@ -124,7 +124,8 @@ class Topology:
         """The scope of each node with its time step put in; what stands beside time steps moves out."""
         graph = self.graph
         paths = []
-        for scope, time, depth in zip(graph.scopes, graph.times, graph.time_depths, strict=True):
+        for names, time, depth in zip(graph.scopes, graph.times, graph.time_depths, strict=True):
+            scope = tuple(_part(name) for name in names)
             if time is None:
                 paths.append(scope)
             else:
@@ -178,7 +179,8 @@ class Topology:
             for j in range(common(pu, pv) + 1, len(pv)):
                 targets[pv[:j], e.source].add(pv[j:])
         occurrences: dict[tuple[Path, Any], int] = defaultdict(int)
-        for (scope, source), found in sorted(targets.items(), key=lambda kv: (kv[0][0], kv[0][1])):
+        # of several sources with one target the latest comes first: it leaves its sequence on top
+        for (scope, source), found in sorted(targets.items(), key=lambda kv: (kv[0][0], -kv[0][1])):
             key = tuple(sorted(found))
             n = occurrences[scope, key]
             occurrences[scope, key] += 1
@@ -481,6 +483,12 @@ class _Order:
             return -list(child.children).index(port[0])
         out = child.index.get(("out", port))
         return child.layers[-1].index(out) if child.layers and out in child.layers[-1] else 0
+
+
+def _part(scope: str) -> str:
+    """A scope's name as part of a path: it must not pass for a time step, a box or a path of its own."""
+    strange = not scope or "/" in scope or scope.startswith(":") or _TIME.fullmatch(scope)
+    return f"‹{scope.replace('/', '∕')}›" if strange else scope
 
 
 def star(path: Path) -> Path:

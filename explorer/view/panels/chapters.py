@@ -120,6 +120,7 @@ class Chapters(Panel):
         while self.formula_column.count():
             widget = self.formula_column.takeAt(0).widget()
             if widget is not None:
+                widget.hide()  # deleteLater leaves it on screen until the event loop turns
                 widget.deleteLater()
         if scene is None:
             return

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 
 from explorer.model.actions import ACTIONS
 from explorer.model.text import language, tr
+from explorer.view.fonts import ui_font
 from explorer.view.icons import icon
 from explorer.view.panels import Panel, panel
 from scenes.scene import Parameter, SceneError
@@ -71,17 +72,25 @@ class Parameters(Panel):
             return
         form = QFormLayout()
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        form.setVerticalSpacing(3)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for parameter in scene.parameters:
             field = self._field(parameter)
             help = parameter.help[language()]
             label = QLabel(parameter.label[language()] if parameter.label else parameter.name)
+            label.setFont(ui_font(13, bold=True))
             label.setBuddy(self.fields[parameter.name])
             for widget in (label, self.fields[parameter.name]):
                 widget.setToolTip(help)
             self.fields[parameter.name].setAccessibleName(parameter.name)
             self.fields[parameter.name].setAccessibleDescription(help)
             form.addRow(label, field)
+            words = QLabel(help)
+            words.setTextFormat(Qt.TextFormat.PlainText)
+            words.setWordWrap(True)
+            words.setFont(ui_font(11.5))
+            words.setStyleSheet(f"color: {self.theme.faint_ink}")
+            form.addRow(words)
         column.addLayout(form)
         column.addWidget(self.error)
         row = QHBoxLayout()

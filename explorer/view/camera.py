@@ -1,0 +1,146 @@
+"""A camera that follows the steps: where to look at any moment, when the whole is too small to read.
+
+Used by the canvas and by films. It depends on trace, layout and sizes alone, so that a moment looks the same
+whichever way it was reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from PySide6.QtCore import QRect, QRectF
+
+from autograd import Trace
+from explorer.model.layout import Layout
+from explorer.view.paint import fit
+
+LEGIBLE = 0.45  # below this zoom the camera follows the steps instead of showing everything
+GLIDE = 1.0  # seconds that it takes from one place to the next
+MARGIN, INSET = 18.0, 3.0  # pixels around the picture, and around the overview
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A stretch of steps during which the camera rests at one place."""
+
+    first: int
+    last: int  # the step after the last one
+    x: float
+    y: float
+
+
+class Camera:
+    """Where to look at any t: everything when that is legible, else it follows the steps.
+
+    It rests while the boxes of the steps fit into the view and glides to the next place in between. What it
+    sees depends on trace, layout and sizes alone, never on where it was before.
+    """
+
+    def __init__(
+        self, trace: Trace, layout: Layout, width: int, height: int, seconds_per_step: float = 0.5
+    ) -> None:
+        self.width, self.height = width, height
+        x0, y0, x1, y1 = layout.bounds
+        self.rect = QRectF(x0, y0, x1 - x0, y1 - y0)
+        margin = min(MARGIN, width / 16)
+        whole = fit(self.rect, width, height, margin=margin).m11()
+        self.follows = whole < LEGIBLE
+        self.zoom = whole
+        self.inset = QRectF()
+        self.shots: tuple[Shot, ...] = (Shot(0, trace.end, self.rect.center().x(), self.rect.center().y()),)
+        self.top = 0.0
+        self._glide = GLIDE / seconds_per_step
+        if self.follows:
+            self._frame_the_steps(trace, layout)
+
+    def _frame_the_steps(self, trace: Trace, layout: Layout) -> None:
+        least = min(0.16 * self.height / self.rect.height(), 0.36 * self.width / self.rect.width())
+        w, h = self.rect.width() * least, self.rect.height() * least
+        gap = max(4.0, 0.012 * self.height)
+        w, h = w + 2 * INSET, h + 2 * INSET
+        self.inset = QRectF(self.width - w - gap, gap, w, h)
+        self.top = h + 2 * gap  # the overview has a band of its own, so that it hides nothing
+        tall = (self.height - self.top - MARGIN) / self.rect.height()
+        self.zoom = min(max(tall, 0.7 * min(self.height / 540, 1.0), LEGIBLE), 1.5)
+        self.shots = tuple(self._shots(trace, layout))
+
+    @property
+    def _view(self) -> tuple[float, float]:
+        """Width and height of what is seen below the overview, in scene coordinates."""
+        return self.width / self.zoom, (self.height - self.top) / self.zoom
+
+    def _shots(self, trace: Trace, layout: Layout) -> Iterator[Shot]:
+        view_w, view_h = self._view
+        inputs_of = _neighbours(layout)
+        first, held = 0, QRectF()
+        for k, step in enumerate(trace.steps):
+            around = _box_rect(layout, layout.box_of_node[step.node])
+            near = around.center()
+            for box in inputs_of.get(step.node, ()):
+                rect = _box_rect(layout, box)
+                off = rect.center() - near
+                if abs(off.x()) < 0.4 * view_w and abs(off.y()) < 0.4 * view_h:
+                    around = around.united(rect)
+            union = held.united(around) if k else around
+            if union.width() > 0.9 * view_w or union.height() > max(0.9 * view_h, around.height()):
+                yield self._shot(first, k, held)
+                first, held = k, around
+            else:
+                held = union
+        yield self._shot(first, trace.end, held)
+
+    def _shot(self, first: int, last: int, held: QRectF) -> Shot:
+        view_w, view_h = self._view
+        margin = MARGIN / self.zoom
+
+        def clamp(x: float, low: float, high: float, view: float) -> float:
+            low, high = low - margin + view / 2, high + margin - view / 2
+            return (low + high) / 2 if low > high else min(max(x, low), high)
+
+        x = clamp(held.center().x(), self.rect.left(), self.rect.right(), view_w)
+        y = clamp(held.center().y(), self.rect.top(), self.rect.bottom(), view_h)
+        return Shot(first, last, x, y)
+
+    def centre(self, t: float) -> tuple[float, float]:
+        """The point in the middle of the view."""
+        x, y = self.shots[0].x, self.shots[0].y
+        for a, b in zip(self.shots, self.shots[1:], strict=False):
+            half = min(self._glide, a.last - a.first, b.last - b.first) / 2
+            share = min(max((t - (b.first - half)) / (2 * half), 0.0), 1.0)
+            share = share * share * (3 - 2 * share)
+            x, y = x + (b.x - a.x) * share, y + (b.y - a.y) * share
+        return x, y
+
+    def corner(self, t: float) -> tuple[int, int]:
+        """The picture's top left corner in whole pixels of the zoomed scene, so that text stays crisp."""
+        x, y = self.centre(t)
+        view_h = self.height - self.top
+        return round(x * self.zoom - self.width / 2), round(y * self.zoom - view_h / 2 - self.top)
+
+    def view(self, t: float) -> QRectF:
+        """What is seen at t, in scene coordinates."""
+        x, y = self.corner(t)
+        z = self.zoom
+        return QRectF(x / z, (y + self.top) / z, self.width / z, (self.height - self.top) / z)
+
+    def reach(self, step: int) -> QRect:
+        """Everything that is seen during one step, in pixels of the zoomed scene."""
+        corners = [self.corner(step + k / 8) for k in range(9)]
+        left, top = min(x for x, _ in corners), min(y for _, y in corners)
+        right, bottom = max(x for x, _ in corners), max(y for _, y in corners)
+        return QRect(left - 1, top - 1, right - left + self.width + 2, bottom - top + self.height + 2)
+
+
+def _neighbours(layout: Layout) -> dict[int, list[int]]:
+    """Node -> the boxes that its inputs are drawn from."""
+    found: dict[int, list[int]] = {}
+    for edge in layout.edges:
+        for consumer in dict.fromkeys(v for v, _ in edge.members):
+            found.setdefault(consumer, []).append(edge.source)
+    return found
+
+
+def _box_rect(layout: Layout, box: int) -> QRectF:
+    b = layout.boxes[box]
+    return QRectF(b.x - b.w / 2, b.y - b.h / 2, b.w, b.h)

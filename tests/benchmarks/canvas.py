@@ -1,0 +1,125 @@
+"""The canvas and the window, without a display: repaint, step, pulses, playback, and the edit of a leaf."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from explorer.app import make_application
+from explorer.model.session import Session
+from explorer.view.canvas import Canvas
+from explorer.view.theme import THEMES
+from explorer.view.window import Window
+from tests.benchmarks.measure import Row, medians, samples
+from tests.benchmarks.networks import record, task
+
+CASES: tuple[tuple[str, dict[str, Any]], ...] = (("lstm", {"T": 5}), ("bptt", {"T": 50}), ("lstm", {"T": 50}))
+
+
+def run(quick: bool) -> Iterator[Row]:
+    """All rows of this suite."""
+    app = make_application()
+    seconds = 1.0 if quick else 6.0
+    for id, parameters in CASES:
+        session = Session()
+        session.open_scene(id, parameters)
+        session.update(folded=frozenset())
+        yield from _canvas(app, f"canvas.{id}_T{parameters['T']}", session, seconds)
+    yield from _playback(app, seconds)
+    yield from _edit(app, seconds)
+
+
+def _shown(app: Any, session: Session) -> Canvas:
+    canvas = Canvas(session, THEMES["light"])
+    canvas.reduced_motion = True
+    canvas.resize(1280, 800)
+    canvas.show()
+    app.processEvents()  # it is painted from now on
+    assert canvas.grab().width() == 1280
+    return canvas
+
+
+def _canvas(app: Any, name: str, session: Session, seconds: float) -> Iterator[Row]:
+    canvas = _shown(app, session)
+    middle = math.floor(session.end * 0.7)
+    steps = itertools.cycle(range(middle, min(middle + 40, session.end)))
+    moments = itertools.cycle(np.linspace(0.05, 0.95, 40).tolist())
+
+    def full() -> None:
+        canvas._resting = canvas._resting_key = None  # as after a resize
+        canvas.repaint()
+
+    def step() -> None:
+        session.update(t=float(next(steps)))
+        canvas.repaint()
+
+    def pulses() -> None:
+        session.update(t=middle + next(moments))
+        canvas.repaint()
+
+    yield Row(f"{name}.boxes", len(session.layout.boxes), "boxes")
+    session.update(t=middle + 0.5)
+    # Not interleaved: what a step leaves behind is what makes the next pulse cheap.
+    for kind, job, limit in (("full_repaint", full, 15), ("step", step, 8), ("pulses", pulses, 2)):
+        took = medians({kind: job}, seconds / 3, least=3, most=300)[kind]
+        yield Row(f"{name}.{kind}", took * 1e3, "ms", limit=limit)
+    _close(canvas)
+
+
+def _playback(app: Any, seconds: float) -> Iterator[Row]:
+    """The whole window, with its panels, playing at normal speed."""
+    window = Window()
+    window.open_scene("lstm")
+    window.session.update(parameters={"T": 5}, folded=frozenset())
+    window.show()
+    app.processEvents()
+    session = window.session
+
+    def frame() -> None:
+        t = session.state.t + 1 / 60
+        session.update(t=t if t < session.end else 0.0)
+        app.processEvents()
+
+    took = samples({"frame": frame}, seconds, most=600)["frame"]
+    yield Row("canvas.playback.frame", statistics.median(took) * 1e3, "ms", limit=1000 / 55)
+    yield Row("canvas.playback.p99", float(np.percentile(took, 99)) * 1e3, "ms", limit=33)
+    window.session.close()
+    _close(window)
+
+
+def _edit(app: Any, seconds: float) -> Iterator[Row]:
+    """A number of a weight matrix is dragged: replay, frame and painting of a long LSTM."""
+    graph, loss = record(task("lstm", 100, 32, 32))
+    session = Session()
+    session.open_graph(graph, loss)
+    canvas = _shown(app, session)
+    session.update(t=float(session.end))
+    weight = graph.named("U")
+    values = itertools.cycle(np.linspace(-1, 1, 30).tolist())
+
+    def edit() -> None:
+        value = weight.value.copy()
+        value[0, 0] = next(values)
+        session.edit(weight.id, value, merge=True)
+        canvas.repaint()
+
+    def replay() -> None:
+        graph.forward()
+        graph.backward(loss)
+
+    took = medians({"edit": edit, "replay": replay}, seconds, least=3)
+    yield Row("canvas.edit_leaf.lstm_T100_H32", took["edit"] * 1e3, "ms", limit=16)
+    yield Row("canvas.edit_leaf.of_it_replay", took["replay"] * 1e3, "ms")
+    _close(canvas)
+
+
+def _close(widget: Any) -> None:
+    if isinstance(widget, Canvas):
+        widget.release()
+    widget.close()
+    widget.deleteLater()
