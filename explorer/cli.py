@@ -67,7 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words == ["--version"]:
         print(f"backstep {version()}")
         return 0
-    debug = "--debug" in words
     if not _speaks_unicode() and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -82,12 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return 0
     except Exception as error:
-        if debug:
-            import traceback
-
-            traceback.print_exc()
-        print(f"backstep: {_one_line(_sentence(error))}", file=sys.stderr)
-        return 2
+        return _refused(error, words)
 
 
 def version() -> str:
@@ -114,8 +108,22 @@ def _run(words: list[str]) -> int:
         text.set_language(_language(words))
         options = _parse(words)
         return options.run(options)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # said here, while the language is the one that was asked for
+        return _refused(error, words)
     finally:
         text.set_language(before)
+
+
+def _refused(error: Exception, words: list[str]) -> int:
+    """Say in one sentence what went wrong; returns the exit code."""
+    if "--debug" in words:
+        import traceback
+
+        traceback.print_exception(error)
+    print(f"backstep: {_one_line(_sentence(error))}", file=sys.stderr)
+    return 2
 
 
 def _language(words: list[str]) -> str:
@@ -132,10 +140,11 @@ def _language(words: list[str]) -> str:
 
 
 def _sentence(error: Exception) -> str:
+    from explorer.model.text import sentence
     from scenes.scene import SceneError
 
     if isinstance(error, (Stop, SceneError)):
-        return str(error)
+        return sentence(error)
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
         return f"{error.filename}: {reason}" if error.filename else reason

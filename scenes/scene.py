@@ -24,10 +24,6 @@ FAMILIES = ("foundations", "vision", "recurrent", "words", "sequences")
 Value = bool | int | float | str
 
 
-class SceneError(ValueError):
-    """Something that a user asked of a scene can not be; the message is one sentence for the user."""
-
-
 @dataclass(frozen=True)
 class Text:
     """The same words in both languages."""
@@ -44,6 +40,17 @@ class Text:
 
     def as_dict(self) -> dict[str, str]:
         return {"en": self.en, "ja": self.ja}
+
+
+class SceneError(ValueError):
+    """Something that a user asked of a scene can not be: one sentence for the user, in both languages.
+
+    As a string it is the English one. A sentence that is translated already stands for both.
+    """
+
+    def __init__(self, en: str, ja: str = "") -> None:
+        super().__init__(en)
+        self.text = Text(en, ja or en)
 
 
 @dataclass(frozen=True)
@@ -67,14 +74,16 @@ class Parameter:
         return {bool: "bool", int: "int", float: "float", str: "text"}[type(self.default)]
 
     @property
-    def allowed(self) -> str:
+    def allowed(self) -> Text:
         if self.choices:
-            return "one of " + ", ".join(self.choices)
+            names = ", ".join(self.choices)
+            return Text(f"one of {names}", f"{names} のいずれか")
         if self.type == "bool":
-            return "true or false"
+            return Text("true or false", "true か false のどちらか")
         if self.type == "text":
-            return "a text"
-        return f"{'a whole number' if self.type == 'int' else 'a number'} from {self.low} to {self.high}"
+            return Text("a text", "文字列")
+        kind = Text("a whole number", "整数") if self.type == "int" else Text("a number", "数")
+        return Text(f"{kind.en} from {self.low} to {self.high}", f"{self.low}～{self.high} の{kind.ja}")
 
     def parse(self, text: str) -> Value:
         """The value that a text on the command line stands for."""
@@ -111,7 +120,11 @@ class Parameter:
         return checked
 
     def _refuse(self, value: Any) -> SceneError:
-        return SceneError(f"parameter {self.name} can not be {str(value)[:60]!r}: it takes {self.allowed}")
+        shown, allowed = repr(str(value)[:60]), self.allowed
+        return SceneError(
+            f"parameter {self.name} can not be {shown}: it takes {allowed.en}",
+            f"パラメータ {self.name} に {shown} は使えません。{allowed.ja}を指定してください",
+        )
 
 
 @dataclass(frozen=True)
@@ -189,8 +202,16 @@ class Scene:
                 return p
         names = [p.name for p in self.parameters]
         close = difflib.get_close_matches(name, names, 1)
-        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(names) or 'none'}"
-        raise SceneError(f"scene {self.id} has no parameter {name[:60]!r}; {hint}")
+        if close:
+            hint = Text(f"did you mean {close[0]}?", f"{close[0]} ではありませんか。")
+        elif names:
+            hint = Text(f"it has {', '.join(names)}", f"使えるのは {', '.join(names)} です")
+        else:
+            hint = Text("it has none", "このシーンにはパラメータがひとつもありません")
+        raise SceneError(
+            f"scene {self.id} has no parameter {name[:60]!r}; {hint.en}",
+            f"シーン {self.id} にパラメータ {name[:60]!r} はありません。{hint.ja}",
+        )
 
     def check(self, values: Mapping[str, Any]) -> dict[str, Value]:
         """Defaults overlaid with `values`; raises SceneError for a name or value that is not allowed."""
@@ -204,7 +225,8 @@ class Scene:
         size = self.estimate(SimpleNamespace(**chosen)) if self.estimate else 0
         if size > 50_000:
             raise SceneError(
-                f"scene {self.id} with these parameters has about {size} nodes, at most 50000 fit"
+                f"scene {self.id} with these parameters has about {size} nodes, at most 50000 fit",
+                f"このパラメータではシーン {self.id} のノードが約 {size} 個になります。上限は 50000 個です",
             )
         with Graph() as graph:
             loss = self.builder(SimpleNamespace(**chosen), Leaves(seed, scalar))
@@ -287,7 +309,10 @@ class Recording:
         steps = trace.forward_step if phase == "forward" else trace.backward_step
         matches = [int(steps[i]) for i, n in enumerate(self.graph.names) if n == name or _element(n, name)]
         if not matches:
-            raise SceneError(f"scene {self.scene.id} has no node {name!r} for a chapter to point at")
+            raise SceneError(
+                f"scene {self.scene.id} has no node {name!r} for a chapter to point at",
+                f"シーン {self.scene.id} に、章が指すノード {name!r} がありません",
+            )
         step = max(matches) + 1 if after else min(matches)
         return max(0, min(step, trace.end))
 
@@ -342,5 +367,9 @@ def find_scene(id: str) -> Scene:
     if id in SCENES:
         return SCENES[id]
     close = difflib.get_close_matches(id, SCENES, 1)
-    hint = f"did you mean {close[0]}?" if close else "`backstep list` names them all"
-    raise SceneError(f"there is no scene {id[:60]!r}; {hint}")
+    hint = Text("`backstep list` names them all", "一覧は `backstep list` で表示できます")
+    if close:
+        hint = Text(f"did you mean {close[0]}?", f"{close[0]} ではありませんか。")
+    raise SceneError(
+        f"there is no scene {id[:60]!r}; {hint.en}", f"シーン {id[:60]!r} はありません。{hint.ja}"
+    )

@@ -37,9 +37,11 @@ def overlaps(layout: Layout) -> list[tuple[Box, Box]]:
 
 
 def outside_of_areas(layout: Layout) -> list[str]:
-    """Boxes and open scopes that reach over the border of the open scope that they belong to, or the picture's."""
+    """Boxes and open scopes that reach over the border of the open scope around them, or the picture's."""
     borders = {a.scope: (a.x0, a.y0, a.x1, a.y1) for a in layout.areas} | {"": layout.bounds}
-    inner = [(b.scope, b.kind == "scope", r) for b, r in zip(layout.boxes, rectangles(layout.boxes), strict=True)]
+    inner = [
+        (b.scope, b.kind == "scope", r) for b, r in zip(layout.boxes, rectangles(layout.boxes), strict=True)
+    ]
     inner += [(a.scope, True, np.array([a.x0, a.y0, a.x1, a.y1])) for a in layout.areas]
     wrong = []
     for scope, is_scope, (x0, y0, x1, y1) in inner:
@@ -104,7 +106,8 @@ def paths(layout: Layout) -> dict[tuple[str, ...], Box]:
     """Every box by its path."""
     of_item = {(i.node, i.consumer): i.path for i in layout.topology.items}
     return {
-        tuple(b.scope.split("/")) if b.kind == "scope" else of_item[b.node, b.consumer]: b for b in layout.boxes
+        tuple(b.scope.split("/")) if b.kind == "scope" else of_item[b.node, b.consumer]: b
+        for b in layout.boxes
     }
 
 
@@ -168,7 +171,9 @@ def fingerprint(layout: Layout) -> str:
     """sha256 of every coordinate."""
     digest = hashlib.sha256()
     for box in layout.boxes:
-        digest.update(repr((box.kind, box.node, box.consumer, box.scope, box.x, box.y, box.w, box.h)).encode())
+        digest.update(
+            repr((box.kind, box.node, box.consumer, box.scope, box.x, box.y, box.w, box.h)).encode()
+        )
     for edge in layout.edges:
         digest.update(repr((edge.source, edge.target, edge.members, edge.state_line)).encode())
         digest.update(edge.points.tobytes())

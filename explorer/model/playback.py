@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil, floor
+from string import Formatter
 
 from autograd import Graph, Step, Trace
 from explorer.model.session import Session
@@ -89,6 +90,23 @@ def formula_words(graph: Graph, node: int, notation: Notation, depth: int = 2) -
     if op is None:
         return array(graph.values[node])
     return op.text.format(**_fillings(graph, node, notation, depth))
+
+
+def formula_labels(graph: Graph, node: int, notation: Notation) -> list[Label] | None:
+    """The formula of a nameless node for its box: `W_in · x¹`; None when an input has no name either."""
+    op = graph.ops[node]
+    if op is None or op.arity is None:
+        return None
+    labels = []
+    for literal, slot, _, _ in Formatter().parse(op.text):
+        if literal:
+            labels.append(Label(literal))
+        if slot:
+            source = graph.inputs[node]["ab".index(slot)]
+            if not shown_name(graph, source, notation):
+                return None
+            labels.append(node_label(graph, source, notation))
+    return labels
 
 
 def numbers_words(trace: Trace, node: int) -> str:

@@ -41,6 +41,7 @@ class State:
 
 
 PASSING = frozenset({"t", "playing", "speed", "loop", "selection", "camera", "chapter"})  # not undoable
+OWN = "your-graph"  # id of the scene that a graph recorded in Python is shown as
 LASTING = frozenset(f.name for f in fields(State)) - PASSING
 Listener = Callable[[frozenset[str]], None]
 
@@ -63,7 +64,8 @@ class Session:
         self._topology: Topology | None = None
         self._layout: Layout | None = None
         self._frame: tuple[Any, Frame] | None = None
-        self._own: Recording | None = None
+        self._own: Recording | None = None  # the graph that the user built, and its leaves' first values
+        self._own_values: tuple[np.ndarray, ...] = ()
         self._listeners: list[Listener] = []
         self._undo: list[Entry] = []
         self._redo: list[Entry] = []
@@ -107,8 +109,15 @@ class Session:
         """Show a graph that the user built; it has no parameters and can not be saved as a scene."""
         scene = _scene_of_own_graph(loss)
         graph.backward(loss)
-        self._own = Recording(scene, {}, 0, False, graph, loss)
-        self._replace(State(scene=scene.id), tr("Open a graph"))
+        kept = self._own, self._own_values
+        self._own, self._own_values = Recording(scene, {}, 0, False, graph, loss), tuple(graph.values)
+        try:
+            self._replace(State(scene=scene.id), tr("Open a graph"))
+        except BaseException:
+            self._own, self._own_values = kept
+            raise
+        # there is no way back to the graph that was shown before it
+        self._undo[:] = [entry for entry in self._undo if entry.before.scene != OWN]
 
     def close(self) -> None:
         """Back to the start page."""
@@ -283,9 +292,12 @@ class Session:
         """
         old = self.state
         kept = (self.recording, self._trace, self._topology, self._layout)
+        also_kept = (self._originals, self._known_scopes)
+        another = state.scene == OWN and self.recording is not self._own  # all of them have one id
         changed = {f.name for f in fields(State) if not _equal(getattr(old, f.name), getattr(state, f.name))}
         try:
-            if changed & {"scene", "parameters", "seed"} or (state.scene and self.recording is None):
+            another |= bool(state.scene) and self.recording is None
+            if another or changed & {"scene", "parameters", "seed"}:
                 state = self._record(state, fold_defaults)
                 changed |= {"recording", "trace", "layout", "folded", "t", "selection"}
             elif "edits" in changed:
@@ -296,6 +308,7 @@ class Session:
                 changed.add("layout")
         except BaseException:
             self.recording, self._trace, self._topology, self._layout = kept
+            self._originals, self._known_scopes = also_kept
             if self.recording is not None and "edits" in changed:
                 self.state = old
                 self._replay(old)
@@ -310,7 +323,8 @@ class Session:
         same_scene = state.scene == self.state.scene and self.recording is not None
         previous_end = self.end
         self.recording = self._build(state)
-        self._originals = tuple(self.recording.graph.values)
+        own = self.recording is self._own
+        self._originals = self._own_values if own else tuple(self.recording.graph.values)
         edits = {}
         by_key = {leaf_key(self.recording.graph, leaf.id): leaf for leaf in self.recording.graph.leaves()}
         for (
@@ -404,7 +418,7 @@ def _equal(a: Any, b: Any) -> bool:
 def _scene_of_own_graph(loss: Tensor) -> Scene:
     title = Text("Your graph", "自作のグラフ")
     return Scene(
-        id="your-graph",
+        id=OWN,
         family="foundations",
         title=title,
         summary=Text("A graph recorded in Python.", "Python で記録したグラフです。"),

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from scenes.scene import Notation
+from scenes.scene import Notation, SceneError
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 LANGUAGES = {"en": "English", "ja": "日本語"}
@@ -48,6 +48,11 @@ def tr(english: str) -> str:
     return english if _language == "en" else _catalogue(_language).get(english, english)
 
 
+def sentence(error: Exception) -> str:
+    """What an error says to the user, in the present language where it knows it."""
+    return error.text[_language] if isinstance(error, SceneError) else str(error)
+
+
 @cache
 def _catalogue(language: str) -> dict[str, str]:
     return json.loads((ASSETS / "translations" / f"{language}.json").read_text("utf-8"))
@@ -72,7 +77,7 @@ class Label:
 
 
 _SUPERSCRIPTS = dict(zip("0123456789+-()tnT", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵗⁿᵀ", strict=True))
-_SUBSCRIPTS = dict(zip("0123456789+-()inouthx", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎ᵢₙₒᵤₜₕₓ", strict=True))
+_SUBSCRIPTS = dict(zip("0123456789+-()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎", strict=True))
 
 
 def _raised(text: str, table: dict[str, str]) -> str:

@@ -31,7 +31,7 @@ from explorer.model import text
 from explorer.model.frame import COMPUTING, DONE, GHOST, Frame
 from explorer.model.layout import Area, Box, Edge, Layout
 from explorer.model.layout.metric import BOX, HEAD
-from explorer.model.playback import formula_words, node_label, shown_name
+from explorer.model.playback import formula_labels, node_label, shown_name
 from explorer.model.text import Label, tr
 from explorer.view import colormap
 from explorer.view.fonts import ui_font
@@ -40,6 +40,7 @@ from scenes.scene import Notation
 
 DOTS, SYMBOLS = 0.2, 0.62  # below: coloured boxes; below: a symbol a box; above: everything
 NUMBERS = 1.45  # above: numbers in the cells of small arrays
+INDEX = 0.68  # size of an index, of its letter's
 LEGIBLE = 12.5  # pixels that a symbol keeps while the picture shrinks
 
 
@@ -405,17 +406,17 @@ def _paint_box(painter: QPainter, frame: Frame, look: Look, k: int, box: Box, zo
         _paint_full(painter, frame, look, k, box, zoom, ink)
 
 
-def box_label(frame: Frame, look: Look, box: Box) -> Label:
-    """What a box is called: the node's letter in the notes' notation, or its op's symbol."""
+def box_label(frame: Frame, look: Look, box: Box) -> list[Label]:
+    """What a box is called: the node's letter in the notes' notation, a short formula, or its op's symbol."""
     if box.kind == "scope":
-        return Label(scope_title(box.scope))
+        return [Label(scope_title(box.scope))]
     graph = frame.trace.graph
     op = graph.ops[box.node]
     if op is not None and not op.elementwise and not shown_name(graph, box.node, look.notation):
-        words = formula_words(graph, box.node, look.notation, 0)
-        if len(words) <= 9 and "…" not in words:
-            return Label(words)
-    return node_label(graph, box.node, look.notation)
+        formula = formula_labels(graph, box.node, look.notation)
+        if formula is not None and sum(len(str(label)) for label in formula) <= 12:
+            return formula
+    return [node_label(graph, box.node, look.notation)]
 
 
 def _paint_small(
@@ -486,31 +487,35 @@ def _role_tick(painter: QPainter, rect: QRectF, colour: str, lit: bool) -> None:
 
 
 def paint_label(
-    painter: QPainter, rect: QRectF, label: Label, size: float, ink: QColor, *, left: bool = False
+    painter: QPainter, rect: QRectF, labels: list[Label], size: float, ink: QColor, *, left: bool = False
 ) -> None:
-    """A symbol with indices, centred or at the left, shrunk rather than clipped."""
-    small = size * 0.68
-    bold, index = ui_font(size, bold=True), ui_font(small)
-    base_width = QFontMetricsF(bold).horizontalAdvance(label.base)
-    index_metrics = QFontMetricsF(index)
-    index_width = max(index_metrics.horizontalAdvance(label.sub), index_metrics.horizontalAdvance(label.sup))
-    gap = 1.0 if label.sub or label.sup else 0.0
-    width = base_width + gap + index_width
+    """Symbols with indices, centred or at the left, shrunk rather than clipped."""
+    width = sum(_label_width(label, size) for label in labels)
     if width > rect.width() and size > 5:
-        paint_label(painter, rect, label, max(size * rect.width() / width * 0.98, 5.0), ink, left=left)
+        paint_label(painter, rect, labels, max(size * rect.width() / width * 0.98, 5.0), ink, left=left)
         return
+    bold, index = ui_font(size, bold=True), ui_font(size * INDEX)
     x = rect.left() if left else rect.center().x() - width / 2
-    metrics = QFontMetricsF(bold)
-    baseline = rect.center().y() + metrics.capHeight() / 2
+    baseline = rect.center().y() + QFontMetricsF(bold).capHeight() / 2
     painter.setPen(ink)
-    painter.setFont(bold)
-    painter.drawText(QPointF(x, baseline), label.base)
-    painter.setFont(index)
-    x += base_width + gap
-    if label.sup:
-        painter.drawText(QPointF(x, baseline - size * 0.36), label.sup)
-    if label.sub:
-        painter.drawText(QPointF(x, baseline + size * 0.2), label.sub)
+    for label in labels:
+        painter.setFont(bold)
+        painter.drawText(QPointF(x, baseline), label.base)
+        painter.setFont(index)
+        beside = x + QFontMetricsF(bold).horizontalAdvance(label.base) + 1.0
+        if label.sup:
+            painter.drawText(QPointF(beside, baseline - size * 0.36), label.sup)
+        if label.sub:
+            painter.drawText(QPointF(beside, baseline + size * 0.2), label.sub)
+        x += _label_width(label, size)
+
+
+def _label_width(label: Label, size: float) -> float:
+    base = QFontMetricsF(ui_font(size, bold=True)).horizontalAdvance(label.base)
+    if not label.sub and not label.sup:
+        return base
+    metrics = QFontMetricsF(ui_font(size * INDEX))
+    return base + 1.0 + max(metrics.horizontalAdvance(label.sub), metrics.horizontalAdvance(label.sup))
 
 
 # Heat strips

@@ -337,7 +337,7 @@ class Window(QMainWindow):
         try:
             work()
         except SceneError as error:
-            self.say(str(error))
+            self.say(text.sentence(error))
             return False
         return True
 
@@ -409,7 +409,7 @@ class Window(QMainWindow):
             try:
                 self.session.open_scene("expression", {"formula": words})
             except SceneError as error:
-                QMessageBox.warning(self, tr("New expression"), str(error))
+                QMessageBox.warning(self, tr("New expression"), text.sentence(error))
                 formula = words
                 continue
             self._forget_file()

@@ -51,15 +51,44 @@ _TOKEN = re.compile(
     re.ASCII,
 )
 _HINTS = {
-    "^": "'^' is not an operator, use ** for a power",
-    "=": "'=' has no place in a formula, expected only the expression itself",
-    "[": "'[' has no place in a formula, expected only round brackets",
-    ".": "'.' has no place here, expected a plain name or a number",
-    "'": "a text has no place in a formula, expected names and numbers",
-    ":": "':' has no place in a formula, expected names, numbers and operators",
+    "^": Text(
+        "'^' is not an operator, use ** for a power",
+        "'^' は演算子ではありません。べき乗には ** を使ってください",
+    ),
+    "=": Text(
+        "'=' has no place in a formula, expected only the expression itself",
+        "数式に '=' は使えません。式そのものだけを書いてください",
+    ),
+    ".": Text(
+        "'.' has no place here, expected a plain name or a number",
+        "ここに '.' は置けません。名前か数が必要です",
+    ),
+    ":": Text(
+        "':' has no place in a formula, expected names, numbers and operators",
+        "数式に ':' は使えません。名前、数、演算子で書いてください",
+    ),
 }
-_HINTS |= {'"': _HINTS["'"], "{": _HINTS["["].replace("[", "{")}
-_HINTS |= {c: f"'{c}' is a comparison, expected + - * / or **" for c in "<>!"}
+_HINTS |= {
+    c: Text(
+        f"'{c}' has no place in a formula, expected only round brackets",
+        f"数式に '{c}' は使えません。括弧は丸括弧だけが使えます",
+    )
+    for c in "[{"
+}
+_HINTS |= {
+    c: Text(
+        "a text has no place in a formula, expected names and numbers",
+        "数式に文字列は使えません。名前と数で書いてください",
+    )
+    for c in "'\""
+}
+_HINTS |= {
+    c: Text(
+        f"'{c}' is a comparison, expected + - * / or **",
+        f"'{c}' は比較です。使える演算子は + - * / ** です",
+    )
+    for c in "<>!"
+}
 
 
 @dataclass(frozen=True)
@@ -87,8 +116,8 @@ class Formula:
         return stack[0]
 
 
-def _wrong(column: int, sentence: str) -> SceneError:
-    return SceneError(f"formula: column {column}: {sentence}")
+def _wrong(column: int, en: str, ja: str) -> SceneError:
+    return SceneError(f"formula: column {column}: {en}", f"formula の {column} 文字目: {ja}")
 
 
 def _scan(text: str) -> None:
@@ -101,80 +130,144 @@ def _scan(text: str) -> None:
             continue
         match, column = _TOKEN.match(text, at), at + 1
         if match is None:
-            raise _wrong(
-                column, _HINTS.get(text[at], f"unexpected {text[at]!r}, expected a name, number or operator")
+            unexpected = Text(
+                f"unexpected {text[at]!r}, expected a name, number or operator",
+                f"ここに {text[at]!r} は使えません。名前、数、演算子のどれかが必要です",
             )
+            hint = _HINTS.get(text[at], unexpected)
+            raise _wrong(column, hint.en, hint.ja)
         token, kind = match.group(), match.lastgroup
         at = match.end()
         if kind == "name":
             _check_name(token, column, operand_next, followed_by=text[at:].lstrip()[:1])
         if kind != "op":
             if not operand_next:
-                hint = (
-                    f"; write {previous[:MAX_NAME]}*{token}?"
-                    if kind == "name" and previous[0].isdigit()
-                    else ""
+                product = f"{previous[:MAX_NAME]}*{token}" if kind == "name" and previous[0].isdigit() else ""
+                raise _wrong(
+                    column,
+                    f"expected an operator before {token[:MAX_NAME]!r}"
+                    + (f"; write {product}?" if product else ""),
+                    f"{token[:MAX_NAME]!r} の前に演算子が必要です"
+                    + (f"。{product} ではありませんか。" if product else ""),
                 )
-                raise _wrong(column, f"expected an operator before {token[:MAX_NAME]!r}{hint}")
             if kind == "number":
                 _check_number(token, column)
             operand_next = False
         elif token == "(":
             if not operand_next and (previous == ")" or previous[0].isdigit() or previous[0] == "."):
-                raise _wrong(column, "expected an operator before '(', only a named function can be called")
+                raise _wrong(
+                    column,
+                    "expected an operator before '(', only a named function can be called",
+                    "'(' の前に演算子が必要です。呼び出せるのは名前のある関数だけです",
+                )
             open_brackets.append((column, not operand_next))
             if len(open_brackets) > MAX_DEPTH:
-                raise _wrong(column, f"nested too deep, expected at most {MAX_DEPTH} levels")
+                raise _too_deep(column)
             operand_next = True
         elif operand_next and token not in "+-":
-            inside = (
-                f" inside the bracket of column {open_brackets[-1][0]}"
-                if token == ")" and open_brackets
-                else ""
+            inside = Text("", "")
+            if token == ")" and open_brackets:
+                start = open_brackets[-1][0]
+                inside = Text(f" inside the bracket of column {start}", f"{start} 文字目からの括弧の中で、")
+            raise _wrong(
+                column,
+                f"expected a name, a number or '(' before {token!r}{inside.en}",
+                f"{inside.ja}{token!r} の前に名前、数、'(' のどれかが必要です",
             )
-            raise _wrong(column, f"expected a name, a number or '(' before {token!r}{inside}")
         elif token == ")":
             if not open_brackets:
-                raise _wrong(column, "this ')' closes nothing, expected an operator or the end")
+                raise _wrong(
+                    column,
+                    "this ')' closes nothing, expected an operator or the end",
+                    "この ')' に対応する開き括弧がありません。演算子を書くか、数式をここで終えてください",
+                )
             open_brackets.pop()
         elif token == ",":
             if not open_brackets or not open_brackets[-1][1]:
-                raise _wrong(column, "',' only separates what a function takes, expected an operator")
+                raise _wrong(
+                    column,
+                    "',' only separates what a function takes, expected an operator",
+                    "',' は関数の引数を区切るためのものです。ここには演算子が必要です",
+                )
             operand_next = True
         else:
             operand_next = True
         previous = token
     if operand_next:
-        raise _wrong(len(text) + 1, "the formula ends here, expected a name, a number or '('")
+        raise _wrong(
+            len(text) + 1,
+            "the formula ends here, expected a name, a number or '('",
+            "数式がここで終わっています。名前、数、'(' のどれかが必要です",
+        )
     if open_brackets:
-        raise _wrong(open_brackets[-1][0], "this '(' is never closed, expected a ')'")
+        raise _wrong(
+            open_brackets[-1][0],
+            "this '(' is never closed, expected a ')'",
+            "この '(' が閉じられていません。')' が必要です",
+        )
+
+
+def _too_deep(column: int) -> SceneError:
+    return _wrong(
+        column,
+        f"nested too deep, expected at most {MAX_DEPTH} levels",
+        f"入れ子が深すぎます。{MAX_DEPTH} 段までにしてください",
+    )
 
 
 def _check_name(name: str, column: int, operand_next: bool, followed_by: str) -> None:
     if keyword.iskeyword(name):
-        raise _wrong(column, f"{name!r} is a reserved word, expected a name, a number or an operator")
+        raise _wrong(
+            column,
+            f"{name!r} is a reserved word, expected a name, a number or an operator",
+            f"{name!r} は予約語です。名前、数、演算子のどれかが必要です",
+        )
     if len(name) > MAX_NAME:
         raise _wrong(
-            column, f"the name {name[:MAX_NAME]}… is too long, expected at most {MAX_NAME} characters"
+            column,
+            f"the name {name[:MAX_NAME]}… is too long, expected at most {MAX_NAME} characters",
+            f"名前 {name[:MAX_NAME]}… が長すぎます。{MAX_NAME} 文字までにしてください",
         )
     if not operand_next:
         return
     if followed_by == "(":
         if name not in FUNCTIONS:
             close = difflib.get_close_matches(name, FUNCTIONS, 1)
-            hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(FUNCTIONS)}"
-            raise _wrong(column, f"unknown function {name!r}; {hint}")
+            hint = Text(f"expected one of {', '.join(FUNCTIONS)}", f"使えるのは {', '.join(FUNCTIONS)} です")
+            if close:
+                hint = Text(f"did you mean {close[0]}?", f"{close[0]} ではありませんか。")
+            raise _wrong(
+                column,
+                f"unknown function {name!r}; {hint.en}",
+                f"{name!r} という関数はありません。{hint.ja}",
+            )
     elif name in FUNCTIONS:
-        raise _wrong(column, f"{name} is a function, expected '(' after it")
+        raise _wrong(
+            column,
+            f"{name} is a function, expected '(' after it",
+            f"{name} は関数です。後ろに '(' が必要です",
+        )
     elif name == RESULT:
-        raise _wrong(column, f"{RESULT} is what the formula computes, expected another name")
+        raise _wrong(
+            column,
+            f"{RESULT} is what the formula computes, expected another name",
+            f"{RESULT} は数式の結果を表します。別の名前を使ってください",
+        )
 
 
 def _check_number(number: str, column: int) -> None:
     if not math.isfinite(float(number)):
-        raise _wrong(column, f"the number {number[:MAX_NAME]} is too large, expected at most 1.8e308")
-    if number.isdigit() and number[0] == "0" and number.strip("0"):
-        raise _wrong(column, f"expected {number[:MAX_NAME]} without zeros in front")  # Python's octal trap
+        raise _wrong(
+            column,
+            f"the number {number[:MAX_NAME]} is too large, expected at most 1.8e308",
+            f"数 {number[:MAX_NAME]} が大きすぎます。使えるのは 1.8e308 までです",
+        )
+    if number.isdigit() and number[0] == "0" and number.strip("0"):  # Python's octal trap
+        raise _wrong(
+            column,
+            f"expected {number[:MAX_NAME]} without zeros in front",
+            f"{number[:MAX_NAME]} は先頭のゼロを取って書いてください",
+        )
 
 
 def _flatten(tree: ast.expr, column: Callable[[ast.expr], int]) -> list[tuple[str, Any]]:
@@ -184,7 +277,7 @@ def _flatten(tree: ast.expr, column: Callable[[ast.expr], int]) -> list[tuple[st
     while waiting:
         node, depth = waiting.pop()
         if depth > MAX_DEPTH:
-            raise _wrong(column(node), f"nested too deep, expected at most {MAX_DEPTH} levels")
+            raise _too_deep(column(node))
         operands: list[ast.expr]
         match node:
             case ast.Constant(value=int() | float() as number):
@@ -211,10 +304,15 @@ def _flatten(tree: ast.expr, column: Callable[[ast.expr], int]) -> list[tuple[st
                     raise _wrong(
                         column(node),
                         f"{name} expected {arity} argument{'s' * (arity != 1)}, got {len(operands)}",
+                        f"{name} に必要な引数は {arity} 個ですが、{len(operands)} 個になっています",
                     )
                 steps.append((name, arity))
             case _:
-                raise _wrong(column(node), "expected names, numbers, operators and functions only")
+                raise _wrong(
+                    column(node),
+                    "expected names, numbers, operators and functions only",
+                    "使えるのは名前、数、演算子、関数だけです",
+                )
         for k, operand in enumerate(operands):
             # a long sum leans to the left without being nested for its reader
             level = isinstance(node, ast.BinOp) and k == 0 and isinstance(operand, ast.BinOp)
@@ -225,10 +323,18 @@ def _flatten(tree: ast.expr, column: Callable[[ast.expr], int]) -> list[tuple[st
 def parse(text: str) -> Formula:
     """Read a formula; raises SceneError with one sentence, the column and what was expected."""
     if len(text) > MAX_LENGTH:
-        raise _wrong(MAX_LENGTH + 1, f"the formula is too long, expected at most {MAX_LENGTH} characters")
+        raise _wrong(
+            MAX_LENGTH + 1,
+            f"the formula is too long, expected at most {MAX_LENGTH} characters",
+            f"数式が長すぎます。{MAX_LENGTH} 文字までにしてください",
+        )
     plain = re.sub(r"\s", " ", text.translate(_PLAIN))
     if not plain.strip():
-        raise _wrong(1, "the formula is empty, expected something like tanh(w*x + b)")
+        raise _wrong(
+            1,
+            "the formula is empty, expected something like tanh(w*x + b)",
+            "数式が空です。tanh(w*x + b) のように書いてください",
+        )
     _scan(plain)
     source = plain.lstrip()
     shift = len(plain) - len(source) + 1
@@ -236,13 +342,19 @@ def parse(text: str) -> Formula:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise _wrong(
-            shift, "this can not be read, expected names, numbers, operators and functions"
+            shift,
+            "this can not be read, expected names, numbers, operators and functions",
+            "この数式は読み取れません。名前、数、演算子、関数で書いてください",
         ) from None
     encoded = source.encode()  # ast counts bytes
     steps = _flatten(tree, lambda node: shift + len(encoded[: node.col_offset].decode()))
     names = tuple(dict.fromkeys(detail for what, detail in steps if what == "name"))
     if not names:
-        raise _wrong(shift, "there is nothing to differentiate by, expected at least one name")
+        raise _wrong(
+            shift,
+            "there is nothing to differentiate by, expected at least one name",
+            "微分の対象になる名前がありません。名前が少なくとも一つ必要です",
+        )
     return Formula(tuple(steps), names, _wants_positive(steps))
 
 
@@ -260,7 +372,8 @@ def parse_values(text: str) -> dict[str, float]:
         name, equals, number = (s.strip() for s in part.partition("="))
         if not equals or not name or name in values:
             raise SceneError(
-                f"values: {part.strip()[:40]!r} can not be used, expected each name once as name=number"
+                f"values: {part.strip()[:40]!r} can not be used, expected each name once as name=number",
+                f"values: {part.strip()[:40]!r} は使えません。名前ごとに一度だけ「名前=数」と書いてください",
             )
         try:
             values[name] = float(number)
@@ -268,7 +381,8 @@ def parse_values(text: str) -> dict[str, float]:
             values[name] = math.nan
         if not math.isfinite(values[name]):
             raise SceneError(
-                f"values: {name[:MAX_NAME]} can not be {number[:40]!r}, expected a finite number"
+                f"values: {name[:MAX_NAME]} can not be {number[:40]!r}, expected a finite number",
+                f"values: {name[:MAX_NAME]} に {number[:40]!r} は使えません。有限の数が必要です",
             )
     return values
 
@@ -492,7 +606,8 @@ def expression(p: Any, leaves: Leaves) -> Any:
     given = parse_values(p.values)
     for name in given.keys() - set(formula.names):
         raise SceneError(
-            f"values: {name[:MAX_NAME]!r} is not in the formula, expected {', '.join(formula.names)}"
+            f"values: {name[:MAX_NAME]!r} is not in the formula, expected {', '.join(formula.names)}",
+            f"values: {name[:MAX_NAME]!r} は数式にありません。使えるのは {', '.join(formula.names)} です",
         )
     made = {name: _leaf(leaves, name, given.get(name), formula.wants_positive) for name in formula.names}
     y = formula.run(made.__getitem__, float, lambda op, *operands: getattr(ag, op)(*operands))
@@ -501,7 +616,9 @@ def expression(p: Any, leaves: Leaves) -> Any:
     if not np.isfinite(y.value):
         raise SceneError(
             f"formula: the result is {float(y.value)} at these values, expected a finite number; "
-            "choose others with the parameter values, or another seed"
+            "choose others with the parameter values, or another seed",
+            f"formula: この値では結果が {float(y.value)} となり、有限の数になりません。"
+            "パラメータ values で値を変えるか、別のシードを選んでください",
         )
     return y.named(RESULT)
 

@@ -114,13 +114,12 @@ def test_the_graph_is_left_as_it_was_found(before: str) -> None:
     assert len(g) == len(values)
     for now, then in zip(g.values, values, strict=True):
         assert np.array_equal(now, then)
-    for now, then in zip(g.grads, grads, strict=True):
-        assert (now is None) == (then is None)
-        assert now is None or np.array_equal(now, then)
+    pairs = list(zip(g.grads, grads, strict=True))
     for nows, thens in zip(g.contributions, sent, strict=True):
-        for now, then in zip(nows, thens, strict=True):
-            assert (now is None) == (then is None)
-            assert now is None or np.array_equal(now, then)
+        pairs += zip(nows, thens, strict=True)
+    for after, before_it in pairs:
+        assert (after is None) == (before_it is None)
+        assert after is None or before_it is None or np.array_equal(after, before_it)
 
 
 def test_only_the_chosen_leaves_are_checked() -> None:

@@ -7,7 +7,11 @@ import importlib
 import json
 import os
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
+
+from tests.benchmarks.measure import ROOT, Row, missing
 
 SUITES = ("engine", "layout", "canvas", "startup", "files")
 
@@ -21,20 +25,24 @@ def main() -> int:
     unknown = [name for name in options.suites if name not in SUITES]
     if unknown:
         parser.error(f"there is no suite {', '.join(unknown)}")
-    # CPU time counts all threads, so there must be one; and no display is needed.
+    # CPU time counts all threads, so there must be one. No display is needed.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CONFIG_HOME"] = folder  # a new user's settings, and nobody's own are touched
+        return measure(options.suites or SUITES, options.quick)
 
-    from tests.benchmarks.measure import ROOT, Row, missing
 
+def measure(suites: Sequence[str], quick: bool) -> int:
+    """Run suites one after the other, print their rows and write all of them down."""
     rows: list[Row] = []
     failed = []
     print(_line("name", "value", "peer", "peer's", "ratio", "goal", ""), flush=True)
-    for suite in options.suites or SUITES:
+    for suite in suites:
         start = time.monotonic()
         try:
-            for row in importlib.import_module(f"tests.benchmarks.{suite}").run(options.quick):
+            for row in importlib.import_module(f"tests.benchmarks.{suite}").run(quick):
                 rows.append(row)
                 print(_words(row), flush=True)
         except Exception:  # one suite that breaks must not hide what the others measured
@@ -57,10 +65,7 @@ def _number(x: float | None, unit: str = "") -> str:
     return "" if x is None else f"{x:.3g} {unit}".rstrip() if abs(x) < 1000 else f"{x:.0f} {unit}".rstrip()
 
 
-def _words(row: object) -> str:
-    from tests.benchmarks.measure import Row
-
-    assert isinstance(row, Row)
+def _words(row: Row) -> str:
     verdict = {None: "", True: "met", False: "NOT MET"}[row.met]
     peer_value = _number(row.peer_value, row.unit)
     return _line(

@@ -38,7 +38,7 @@ def _case(id: str, parameters: dict[str, Any], scalar: bool, seconds: float) -> 
     limit = 0.02 if boxes >= 10_000 else 0.5
     yield Row(f"{name}.boxes", boxes, "boxes")
     yield Row(f"{name}.first", took["first"] * 1e3, "ms", "dot", theirs, limit, relative=True)
-    # A scope that has not been folded yet, each time: nothing is answered from memory alone.
+    # Another scope each time, so that not everything is answered from memory.
     scopes = itertools.cycle(sorted(topology.scopes))
     refold = medians({"refold": lambda: lay_out(topology, frozenset({next(scopes)}))}, seconds, least=2)
     yield Row(f"{name}.refold", refold["refold"] * 1e3, "ms", limit=50 if boxes <= 10_000 else 200)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator
-from os import environ
 from statistics import median
 
 from tests.benchmarks.measure import Row, cpu_with_children, fresh_python
@@ -35,12 +33,7 @@ app.processEvents()
 
 def run(quick: bool) -> Iterator[Row]:
     """All rows of this suite."""
-    with tempfile.TemporaryDirectory() as folder:
-        environ["XDG_CONFIG_HOME"] = folder  # a new user's settings, and nobody else's are touched
-        yield from _run(4 if quick else 15)
-
-
-def _run(rounds: int) -> Iterator[Row]:
+    rounds = 4 if quick else 15
     starts = {
         "bare_python": (("-c", "pass"), None),
         "version": (("-m", "explorer", "--version"), 0.15),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -329,6 +330,31 @@ def test_bad_options(run, words, expected):
     for command in (["trace", "lstm", "--out", "-"], ["render", "lstm", "--out", "a.png"]):
         assert expected in refused(run(*command, *words))
     assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["lstm", "--set", "T=0"], "パラメータ T に '0' は使えません。1～"),
+        (["lstm", "--set", "hiden=3"], "hidden ではありませんか。"),
+        (["expression", "--set", "formula=x1 +"], "formula の 5 文字目: 数式がここで終わっています。"),
+        (["expression", "--set", "values=q=1"], "values: 'q' は数式にありません。"),
+        (["lsmt"], "シーン 'lsmt' はありません。lstm ではありませんか。"),
+    ],
+)
+def test_a_scene_refuses_in_the_language_asked_for(run, words, expected):
+    assert expected in refused(run("trace", *words, "--out", "-", "--lang", "ja"))
+    assert not re.search("[ぁ-んァ-ヶ]", refused(run("trace", *words, "--out", "-")))
+
+
+def test_what_a_scene_file_asks_for_is_refused_in_the_language_asked_for(run):
+    assert run("save", "lstm", "--set", "T=2", "--out", "a.backstep")[0] == 0
+    file = json.loads(Path("a.backstep").read_text("utf-8"))
+    file["parameters"]["T"] = 0
+    Path("a.backstep").write_text(json.dumps(file), "utf-8")
+    said = refused(run("trace", "a.backstep", "--out", "-", "--lang", "ja"))
+    assert "a.backstep" in said and "パラメータ T に '0' は使えません" in said
+    assert "parameter T can not be '0'" in refused(run("trace", "a.backstep", "--out", "-"))
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ from PySide6.QtGui import QRawFont
 
 from explorer.model import text
 from explorer.model.actions import ACTIONS
+from explorer.model.files import FileError
 from explorer.view import fonts
 from explorer.view.panels import PANELS, load_panels
 from scenes import SCENES
-from scenes.scene import Text
+from scenes.scene import SceneError, Text
 
 ROOT = Path(__file__).resolve().parents[2]
 TRANSLATIONS = ROOT / "assets" / "translations"
@@ -172,6 +173,33 @@ def test_scenes_speak_both_languages(id):
         assert not unknown, place
 
 
+def sources_of_scenes() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted((ROOT / "scenes").rglob("*.py")):
+        yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"))
+
+
+def test_scenes_refuse_in_both_languages():
+    found = [
+        (f"{file}:{node.lineno}", node)
+        for file, tree in sources_of_scenes()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and called(node) == "SceneError"
+    ]
+    assert found
+    assert [place for place, call in found if len(call.args) != 2] == []
+
+
+def test_an_error_speaks_the_present_language():
+    error = SceneError("no such name", "その名前はありません")
+    assert text.sentence(error) == str(error) == "no such name"
+    text.set_language("ja")
+    assert text.sentence(error) == "その名前はありません"
+    assert text.sentence(FileError("not_found", "a.backstep", text.tr("there is no such file"))) == (
+        "a.backstep: ファイルが見つかりません"
+    )
+    assert text.sentence(ValueError("something else")) == "something else"
+
+
 @pytest.fixture
 def faces(qapp) -> list[QRawFont]:
     fonts.load_fonts()
@@ -203,6 +231,12 @@ def test_our_fonts_draw_the_scenes(id, faces):
         assert not_drawn(faces, both.en + both.ja) == "", place
     for erratum in SCENES[id].errata:
         assert not_drawn(faces, erratum.where + erratum.printed + erratum.right) == "", erratum.where
+
+
+def test_our_fonts_draw_what_scenes_refuse_with(faces):
+    for file, tree in sources_of_scenes():
+        words = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+        assert not_drawn(faces, "".join(words)) == "", file
 
 
 def test_a_language_can_be_chosen_and_left():

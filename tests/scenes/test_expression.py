@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from scenes.foundations.expression import FUNCTIONS, MAX_DEPTH, MAX_LENGTH, pars
 from scenes.scene import Recording, SceneError
 
 SCENE = SCENES["expression"]
+Check = Callable[[SceneError], None]
 
 # Python's own meaning of a formula, for comparison only
 PYTHON = {
@@ -211,20 +213,24 @@ BAD = [
 
 
 @pytest.mark.parametrize(("formula", "column", "words"), BAD)
-def test_bad_formulas(formula: str, column: int, words: str) -> None:
+def test_bad_formulas(formula: str, column: int, words: str, said_in_both: Check) -> None:
     with pytest.raises(SceneError) as error:
         SCENE.build({"formula": formula})
     message = str(error.value)
     assert message.startswith(f"formula: column {column}: ")
     assert words in message
     assert "\n" not in message
+    said_in_both(error.value)
+    assert error.value.text["ja"].startswith(f"formula の {column} 文字目: ")
 
 
 @pytest.mark.parametrize(("formula", "words"), [("1/(x - x)", "inf"), ("log(x - x - 1)", "nan")])
-def test_a_result_that_is_no_number_gets_a_sentence(formula: str, words: str) -> None:
+def test_a_result_that_is_no_number_gets_a_sentence(formula: str, words: str, said_in_both: Check) -> None:
     with pytest.raises(SceneError, match=f"formula: the result is {words}") as error:
         SCENE.build({"formula": formula})
     assert "values" in str(error.value)
+    said_in_both(error.value)
+    assert words in error.value.text["ja"] and "values" in error.value.text["ja"]
 
 
 @pytest.mark.parametrize(
@@ -241,10 +247,12 @@ def test_a_result_that_is_no_number_gets_a_sentence(formula: str, words: str) ->
         ("q=1", "'q' is not in the formula, expected w1, x1, w2, x2, b"),
     ],
 )
-def test_bad_values(values: str, words: str) -> None:
+def test_bad_values(values: str, words: str, said_in_both: Check) -> None:
     with pytest.raises(SceneError, match="values: ") as error:
         SCENE.build({"values": values})
     assert words in str(error.value)
+    said_in_both(error.value)
+    assert error.value.text["ja"].startswith("values: ")
 
 
 def test_no_values_is_fine() -> None:
@@ -304,4 +312,5 @@ def test_no_text_gets_anything_but_a_formula_or_one_sentence(text: str) -> None:
         parse(text)
     except SceneError as error:
         assert str(error).startswith("formula: column ")
-        assert "\n" not in str(error)
+        assert error.text["ja"].startswith("formula の ")
+        assert "\n" not in str(error) + error.text["ja"]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from scenes import SCENES
-from scenes.scene import SceneError, find_scene
+from scenes.scene import Parameter, SceneError, Text, find_scene
+
+Check = Callable[[SceneError], None]
 
 REFUSED: list[tuple[str, str, Any, list[str]]] = [
     ("lstm", "T", 0, ["parameter T", "'0'", "from 1 to 50"]),
@@ -30,12 +34,14 @@ REFUSED: list[tuple[str, str, Any, list[str]]] = [
 
 
 @pytest.mark.parametrize(("scene", "name", "value", "words"), REFUSED)
-def test_refused_values(scene: str, name: str, value: Any, words: list[str]) -> None:
+def test_refused_values(scene: str, name: str, value: Any, words: list[str], said_in_both: Check) -> None:
     with pytest.raises(SceneError) as error:
         SCENES[scene].build({name: value})
     for word in words:
         assert word in str(error.value)
     assert "\n" not in str(error.value)
+    said_in_both(error.value)
+    assert name in error.value.text["ja"]
 
 
 @pytest.mark.parametrize(
@@ -66,25 +72,63 @@ def test_texts_are_read_by_the_declared_type(scene: str, name: str, text: str, v
         ("expression", "formula", "x +"),
     ],
 )
-def test_refused_texts(scene: str, name: str, text: str) -> None:
+def test_refused_texts(scene: str, name: str, text: str, said_in_both: Check) -> None:
     with pytest.raises(SceneError, match=name) as error:
         SCENES[scene].parameter(name).parse(text)
     assert len(str(error.value)) < 200
+    said_in_both(error.value)
+    assert name in error.value.text["ja"]
 
 
-def test_an_unknown_parameter_names_the_nearest_one() -> None:
-    with pytest.raises(SceneError, match=r"scene lstm has no parameter 'hiden'; did you mean hidden\?"):
+def test_the_japanese_sentence() -> None:
+    with pytest.raises(SceneError) as error:
+        SCENES["lstm"].build({"T": 0})
+    assert error.value.text["ja"] == "パラメータ T に '0' は使えません。1～50 の整数を指定してください"
+    with pytest.raises(SceneError) as error:
+        Parameter("bias", True, Text("a switch", "スイッチ")).parse("maybe")
+    assert str(error.value) == "parameter bias can not be 'maybe': it takes true or false"
+    assert error.value.text["ja"] == (
+        "パラメータ bias に 'maybe' は使えません。true か false のどちらかを指定してください"
+    )
+
+
+def test_one_sentence_stands_for_both_languages() -> None:
+    assert SceneError("b takes numbers").text == Text("b takes numbers", "b takes numbers")
+
+
+def test_an_unknown_parameter_names_the_nearest_one(said_in_both: Check) -> None:
+    with pytest.raises(SceneError, match=r"lstm has no parameter 'hiden'; did you mean hidden\?") as near:
         SCENES["lstm"].build({"hiden": 3})
-    with pytest.raises(SceneError, match="it has layers, inputs, units"):
+    with pytest.raises(SceneError, match="it has layers, inputs, units") as far:
         SCENES["mlp"].build({"zzz": 3})
+    with pytest.raises(SceneError, match="has no parameter 'T'; it has none") as none:
+        dataclasses.replace(SCENES["mlp"], parameters=()).parameter("T")
+    for error in (near, far, none):
+        said_in_both(error.value)
 
 
-def test_an_unknown_scene_names_the_nearest_one() -> None:
+def test_an_unknown_scene_names_the_nearest_one(said_in_both: Check) -> None:
     assert find_scene("lstm") is SCENES["lstm"]
-    with pytest.raises(SceneError, match=r"did you mean lstm\?"):
+    with pytest.raises(SceneError, match=r"did you mean lstm\?") as near:
         find_scene("lstn")
-    with pytest.raises(SceneError, match="names them all"):
+    with pytest.raises(SceneError, match="names them all") as far:
         find_scene("?")
+    said_in_both(near.value)
+    said_in_both(far.value)
+
+
+def test_what_does_not_fit_names_its_size(said_in_both: Check) -> None:
+    large = dataclasses.replace(SCENES["mlp"], estimate=lambda p: 123_456)
+    with pytest.raises(SceneError, match="has about 123456 nodes, at most 50000 fit") as error:
+        large.build()
+    said_in_both(error.value)
+
+
+def test_a_chapter_at_no_node_names_it(said_in_both: Check) -> None:
+    recording = SCENES["mlp"].build()
+    with pytest.raises(SceneError, match="has no node 'nowhere'") as error:
+        recording.moment("forward nowhere", recording.trace(), after=False)
+    said_in_both(error.value)
 
 
 def test_a_float_parameter_takes_a_whole_number() -> None:

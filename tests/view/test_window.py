@@ -287,6 +287,11 @@ def test_a_wrong_formula_is_said_and_the_graph_stays(window):
     assert not error.isHidden()
     assert "column 1" in error.text()
     assert window.session.recording.graph is graph
+    text.set_language("ja")
+    field.editingFinished.emit()
+    assert "1 文字目" in error.text()
+    assert not window.attempt(lambda: window.session.update(parameters={"formula": "x1 +"}))
+    assert "5 文字目" in window.banner.label.text()
     field.setText("x*x + 1")
     field.editingFinished.emit()
     assert error.isHidden()

@@ -32,7 +32,7 @@ from explorer.model.files.limits import (
     too_large,
 )
 from explorer.model.files.schema import FORMAT, VERSION, VERSIONS, Scene1, inside
-from explorer.model.text import tr
+from explorer.model.text import sentence, tr
 from scenes import SCENES
 from scenes.scene import Scene, SceneError, Value
 
@@ -267,7 +267,7 @@ _REFUSALS = (SceneError, ValueError, TypeError, ArithmeticError, LookupError, Re
 
 
 def _refusal(error: Exception) -> str:
-    return str(error) if isinstance(error, SceneError) else tr("the scene can not take this value")
+    return sentence(error) if isinstance(error, SceneError) else tr("the scene can not take this value")
 
 
 def _check_size(scene: Scene, chosen: dict[str, Value], faults: Faults) -> None:

@@ -23,6 +23,7 @@ BOX = (76.0, 54.0)
 CHIP = (64.0, 54.0)
 FOLDED = (104.0, 54.0)
 GAP_X, GAP_Y, DUMMY_GAP, PAD, HEAD, TRACK = 26.0, 14.0, 10.0, 12.0, 22.0, 7.0
+SPINE_GAP = 22.0  # between a state line and a box below it: the factors on the line need room
 LEAST_WIDTH = 118.0  # of an open scope: its title has to fit
 ENTRY = 11.0  # distance of two edges that enter one box
 
@@ -240,6 +241,8 @@ class _Metric:
 
         def gap(a: int, b: int) -> float:
             boxes = (a < n and t.vertices[a][0] == "node") + (b < n and t.vertices[b][0] == "node")
+            if boxes == 1 and (a in t.on_spine or b in t.on_spine):
+                return SPINE_GAP
             return (DUMMY_GAP, DUMMY_GAP, GAP_Y)[boxes]
 
         neighbours = [(a, b) for layer in t.layers for a, b in itertools.pairwise(layer)]

@@ -63,6 +63,7 @@ class Template:
     chains: dict[tuple[End, End], list[int]] = field(default_factory=dict)  # edge -> vertices and dummies
     loose: list[int] = field(default_factory=list)  # vertices without any edge: in no layer, put beside
     spines: list[list[Vertex]] = field(default_factory=list)
+    on_spine: set[int] = field(default_factory=set)  # vertices and dummies
     entries: dict[tuple[End, End], tuple[int, int, bool]] = field(default_factory=dict)  # place among inputs
 
 
@@ -345,7 +346,7 @@ class _Order:
                 for p, q in itertools.pairwise(chain):
                     self.up[q].add(p)
                     self.down[p].add(q)
-        self.spine_members = self._spine_members()
+        self.spine_members = t.on_spine = self._spine_members()
 
     def _spine_members(self) -> set[int]:
         t = self.t

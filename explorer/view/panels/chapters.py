@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from PySide6.QtCore import Qt, QUrl
-from PySide6.QtGui import QTextDocument
+from PySide6.QtGui import QTextCharFormat, QTextCursor, QTextDocument
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -24,6 +26,26 @@ from explorer.view.formula import FormulaLabel
 from explorer.view.icons import icon
 from explorer.view.panels import Panel, panel
 
+_PLACES = {
+    "": QTextCharFormat.VerticalAlignment.AlignNormal,
+    "_": QTextCharFormat.VerticalAlignment.AlignSubScript,
+    "^": QTextCharFormat.VerticalAlignment.AlignSuperScript,
+}
+# an index behind a symbol of one or two letters; a longer word before `_` is the name of a parameter
+_INDEX = re.compile(r"(?:(?<![^\W\d_])[^\W\d_]{1,2}|[)\]ᵀ′])((?:[_^](?:\{[^}]*\}|\w+))+)")
+
+
+def indexed(words: str) -> list[tuple[str, str]]:
+    """A formula in plain characters cut into parts: (text, "" or "_" or "^")."""
+    parts: list[tuple[str, str]] = []
+    done = 0
+    for match in _INDEX.finditer(words):
+        parts.append((words[done : match.start(1)], ""))
+        for place, index in re.findall(r"([_^])(\{[^}]*\}|[^\W_]+)", match.group(1)):
+            parts.append((index.strip("{}"), place))
+        done = match.end()
+    return [p for p in (*parts, (words[done:], "")) if p[0]]
+
 
 class Prose(QTextBrowser):
     """Markdown without HTML, pictures or links: the text may come from somebody's file."""
@@ -43,7 +65,32 @@ class Prose(QTextBrowser):
                 | QTextDocument.MarkdownFeature.MarkdownNoHTML.value
             ),
         )
+        self._use_own_face(document)
         self.setDocument(document)
+
+    def _use_own_face(self, document: QTextDocument) -> None:
+        """Code in bold letters of our own face: the system's fixed one may not know ∂ or δ."""
+        block = document.begin()
+        found = []
+        while block.isValid():
+            it = block.begin()
+            while not it.atEnd():
+                fragment = it.fragment()
+                if fragment.charFormat().fontFixedPitch():
+                    found.append((fragment.position(), fragment.length()))
+                it += 1
+            block = block.next()
+        for position, length in reversed(found):
+            cursor = QTextCursor(document)
+            cursor.setPosition(position)
+            cursor.setPosition(position + length, QTextCursor.MoveMode.KeepAnchor)
+            words = cursor.selectedText()
+            cursor.removeSelectedText()
+            for part, place in indexed(words):
+                letters = QTextCharFormat()
+                letters.setFont(ui_font(13, bold=True))
+                letters.setVerticalAlignment(_PLACES[place])
+                cursor.insertText(part, letters)
 
     def loadResource(self, kind: int, url: QUrl) -> None:
         """Nothing is ever loaded."""

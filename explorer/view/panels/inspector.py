@@ -228,7 +228,7 @@ class Inspector(Panel):
         try:
             self.session.edit(node, array, merge=dragging)
         except SceneError as error:
-            self.host.say(str(error))
+            self.host.say(text.sentence(error))
 
     def _key(self) -> str:
         assert self.node is not None

@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from explorer.model.actions import ACTIONS
-from explorer.model.text import language, tr
+from explorer.model.text import language, sentence, tr
 from explorer.view.fonts import ui_font
 from explorer.view.icons import icon
 from explorer.view.panels import Panel, panel
@@ -181,7 +181,7 @@ class Parameters(Panel):
             )
             self.error.hide()
         except SceneError as error:  # what is on screen stays; the sentence says what is wrong
-            self.error.setText(str(error))
+            self.error.setText(sentence(error))
             self.error.show()
 
     def _set_seed(self, seed: int) -> None:
