@@ -530,7 +530,7 @@ OWN: list[Callable[[], Tensor]] = [
     skipping_time,
 ]
 # a line back from a later scope to an earlier one is drawn straight across
-CYCLES = (cycle_between_scopes, cycle_of_inner_scopes, beside_the_time_steps)
+CYCLES = (cycle_between_scopes, beside_the_time_steps)
 
 
 def drawn(builder: Callable[[], Tensor]) -> Topology:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from PySide6.QtGui import QRawFont
 
+from autograd import OPS
 from explorer.model import text
 from explorer.model.actions import ACTIONS
 from explorer.model.files import FileError
@@ -31,6 +32,7 @@ NOT_LITERAL = {
     ("explorer/view", "action.tip"): "ACTIONS, collected below",
     ("explorer/view/panels/parameters.py", "ACTIONS['random_seed'].tip"): "ACTIONS, collected below",
     ("explorer/view/panels/parameters.py", "ACTIONS['reset_values'].tip"): "ACTIONS, collected below",
+    ("explorer/view/panels/inspector.py", "op.doc"): "OPS, collected below",
     ("explorer/view/panels/__init__.py", "self.heading"): "PANELS, collected below",
     ("explorer/view/window.py", "undo"): "titles of undo entries: `title=` of updates, collected below",
     ("explorer/view/window.py", "redo"): "titles of undo entries: `title=` of updates, collected below",
@@ -64,6 +66,7 @@ def english() -> frozenset[str]:
     load_panels()
     shown = {a.title for a in ACTIONS.values()} | {a.tip for a in ACTIONS.values()}
     shown |= {panel.heading for panel in PANELS.values()}
+    shown |= {op.doc for op in OPS.values()}
     for _, call in calls():
         if called(call) == "tr":
             shown |= {ast.literal_eval(a) for a in call.args if is_text(a)}

@@ -88,7 +88,7 @@ class Inspector(Panel):
             column.addWidget(FormulaLabel(op.formula, pixel_size=16))
             for partial in op.partials:
                 column.addWidget(FormulaLabel(partial, pixel_size=14))
-            self._line(column, op.doc.split(". ")[0].rstrip(".") + ".", faint=True)
+            self._line(column, tr(op.doc), faint=True)
             self.numbers = self._line(column, "")
         else:
             self.numbers = None
