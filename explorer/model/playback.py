@@ -78,10 +78,7 @@ def node_words(graph: Graph, node: int, notation: Notation, depth: int = 2) -> s
     if shown_name(graph, node, notation) or op is None:
         text = str(node_label(graph, node, notation))
         return text.replace("-", "−") if op is None else text
-    if depth == 0:
-        return "…"
-    text = formula_words(graph, node, notation, depth - 1)
-    return f"({text})" if any(c in text for c in "+−/⊙") and not text.endswith(")") else text
+    return formula_words(graph, node, notation, depth - 1) if depth else "…"
 
 
 def formula_words(graph: Graph, node: int, notation: Notation, depth: int = 2) -> str:
@@ -89,7 +86,8 @@ def formula_words(graph: Graph, node: int, notation: Notation, depth: int = 2) -
     op = graph.ops[node]
     if op is None:
         return array(graph.values[node])
-    return op.text.format(**_fillings(graph, node, notation, depth))
+    words = _filled(op.text, [node_words(graph, j, notation, depth) for j in graph.inputs[node]])
+    return words if graph.values[node].ndim else words.replace(" ⊙ ", "·")
 
 
 def formula_labels(graph: Graph, node: int, notation: Notation) -> list[Label] | None:
@@ -115,8 +113,7 @@ def numbers_words(trace: Trace, node: int) -> str:
     op = graph.ops[node]
     if op is None:
         return array(trace.values[node])
-    values = [array(trace.values[j], 3, 4) for j in graph.inputs[node]]
-    filled = op.text.format(**_named(values))
+    filled = _filled(op.text, [array(trace.values[j], 3, 4) for j in graph.inputs[node]])
     return f"{filled} = {array(trace.values[node], 4, 4)}"
 
 
@@ -125,27 +122,16 @@ def back_words(graph: Graph, node: int, slot: int, loss: int, notation: Notation
     op = graph.ops[node]
     assert op is not None
     back = op.back[min(slot, len(op.back) - 1)]
-    gradient = derivative(graph, node, loss, notation)
-    return back.format(g=gradient, **_fillings(graph, node, notation, 1))
+    inputs = [node_words(graph, j, notation, 1) for j in graph.inputs[node]]
+    words = _filled(back, inputs, derivative(graph, node, loss, notation))
+    return words if graph.values[graph.inputs[node][slot]].ndim else words.replace(" ⊙ ", " · ")
 
 
 def derivative(graph: Graph, node: int, loss: int, notation: Notation) -> str:
     """`∂E/∂u³`."""
     top = node_words(graph, loss, notation) if graph.names[loss] else "E"
     bottom = node_words(graph, node, notation)
-    if not shown_name(graph, node, notation) and not _in_brackets(bottom):
-        bottom = f"({bottom})"
-    return f"∂{top}/∂{bottom}"
-
-
-def _in_brackets(words: str) -> bool:
-    """Whether one pair of brackets encloses everything."""
-    depth = 0
-    for k, c in enumerate(words):
-        depth += (c == "(") - (c == ")")
-        if depth == 0 and k < len(words) - 1:
-            return False
-    return words.startswith("(")
+    return f"∂{top}/∂{bottom}" if shown_name(graph, node, notation) else f"∂{top}/∂({bottom})"
 
 
 def describe(session: Session, t: float) -> str:
@@ -177,15 +163,32 @@ def step_words(trace: Trace, step: Step, notation: Notation) -> str:
     return ",  ".join(dict.fromkeys(sent[:3])) + (" …" if len(sent) > 3 else "")
 
 
-def _fillings(graph: Graph, node: int, notation: Notation, depth: int) -> dict[str, object]:
-    return _named([node_words(graph, j, notation, depth) for j in graph.inputs[node]])
+def _filled(template: str, inputs: list[str], gradient: str = "") -> str:
+    """A formula's template with its inputs put in, in brackets where it would be read wrongly without."""
+    words = {"a": inputs[0], "b": inputs[-1], "g": gradient}
+    joined = {"plus": " + ".join(inputs), "list": "; ".join(inputs)}
+    weaker = "+−" if template in ("{a} + {b}", "{a} − {b}") else "+−/⊙·^"
+    parts = list(Formatter().parse(template))
+    out = ""
+    for k, (literal, slot, _, _) in enumerate(parts):
+        out += literal
+        if slot in joined:
+            out += joined[slot]
+        elif slot is not None:
+            following = parts[k + 1][0] if k + 1 < len(parts) else ""
+            alone = template == f"{{{slot}}}" or (
+                literal.endswith(("(", "[", "|", ", ")) and following.startswith((")", "]", "|", ","))
+            )
+            bare = alone or slot == "g" or not _compound(words[slot], weaker)
+            out += words[slot] if bare else f"({words[slot]})"
+    return out
 
 
-def _named(texts: list[str]) -> dict[str, object]:
-    return {
-        "a": texts[0],
-        "b": texts[1] if len(texts) > 1 else "",
-        "n": len(texts),
-        "plus": " + ".join(texts),
-        "list": "; ".join(texts),
-    }
+def _compound(words: str, operators: str) -> bool:
+    """Whether one of the operators stands outside of all brackets."""
+    depth = 0
+    for k, c in enumerate(words):
+        depth += (c in "([") - (c in ")]")
+        if depth == 0 and k and c in operators:
+            return True
+    return False

@@ -69,6 +69,8 @@ class Label:
     def __str__(self) -> str:
         """In one line of plain characters, with Unicode indices where every character has one."""
         text = self.base
+        if self.sup.startswith("⟨"):
+            return f"{text}{_raised(self.sub, _SUBSCRIPTS) or f'_{self.sub}' if self.sub else ''}{self.sup}"
         if self.sub:
             text += _raised(self.sub, _SUBSCRIPTS) or "_" + self.sub
         if self.sup:
@@ -124,6 +126,8 @@ def number(x: float, digits: int = 4) -> str:
         mantissa, _, exponent = f"{x:.{max(digits - 2, 1)}e}".partition("e")
         return f"{mantissa}e{int(exponent)}".replace("-", "−")
     text = f"{x:.{digits}g}"
+    if "e" in text:  # rounded up to a power of ten that has more digits than asked for
+        text = f"{x:.0f}"
     return text.replace("-", "−")
 
 
