@@ -476,7 +476,7 @@ def _trace_arguments(parser: argparse.ArgumentParser) -> None:
     _out(parser, tr(".json or .npz; - prints JSON"))
 
 
-@command("trace", lambda: tr("run forward and backward and write down everything"), _trace_arguments)
+@command("trace", lambda: tr("run forward and backward and write everything to a file"), _trace_arguments)
 def trace(options: argparse.Namespace) -> int:
     from explorer.model import traces
 
@@ -568,7 +568,7 @@ def _render_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fps", type=_whole, metavar="N", help=tr("frames a second of a film, 1 to 60"))
     parser.add_argument(
-        "--caption", action="store_true", help=tr("say below a still what happens (films always do)")
+        "--caption", action="store_true", help=tr("add a caption to a still (films always have one)")
     )
 
 

@@ -165,7 +165,7 @@ def reset_values(host: Host) -> None:
 
 @action("New random values", "Edit", "Ctrl+R", icon="random")
 def random_seed(host: Host) -> None:
-    """Draw all leaves anew with another seed"""
+    """Draw new values for all leaves with another seed"""
     host.random_seed()
 
 
@@ -191,7 +191,7 @@ def copy_picture(host: Host) -> None:
 # View
 
 
-@action("Everything in view", "View", "F", icon="fit")
+@action("Fit to window", "View", "F", icon="fit")
 def fit(host: Host) -> None:
     """Show the whole graph"""
     host.fit()
@@ -205,13 +205,13 @@ def follow(host: Host) -> None:
 
 @action("Zoom in", "View", "+", "=", icon="zoom-in")
 def zoom_in(host: Host) -> None:
-    """Come nearer"""
+    """Enlarge the picture"""
     host.zoom_by(1.25)
 
 
 @action("Zoom out", "View", "-", icon="zoom-out")
 def zoom_out(host: Host) -> None:
-    """Step away"""
+    """Shrink the picture"""
     host.zoom_by(0.8)
 
 
@@ -262,7 +262,7 @@ def find_scene(host: Host) -> None:
     host.find_scene()
 
 
-@action("Arrange panels as at first", "View", enabled=_always)
+@action("Reset panel layout", "View", enabled=_always)
 def reset_window(host: Host) -> None:
     """Put every panel back where it was when the window was new"""
     host.reset_window()
@@ -273,7 +273,7 @@ def reset_window(host: Host) -> None:
 
 @action("Play or pause", "Playback", "Space", icon="play")
 def play(host: Host) -> None:
-    """Let the steps run; from the end it begins anew"""
+    """Let the steps run; at the end it starts again"""
     session = host.session
     if session.state.playing:
         session.update(playing=False)
@@ -300,7 +300,7 @@ def step_back(host: Host) -> None:
 
 @action("Next scope", "Playback", "Shift+Right", icon="step-scope-forward")
 def next_scope(host: Host) -> None:
-    """Run to where another scope has its turn"""
+    """Run to the next scope"""
     marks = playback.boundaries(host.session.trace, "scope")
     _go(host, playback.next_mark(marks, host.session.state.t))
 
@@ -326,15 +326,15 @@ def previous_time(host: Host) -> None:
     _go(host, playback.previous_mark(marks, host.session.state.t))
 
 
-@action("First moment", "Playback", "Home", icon="skip-start", separate=True)
+@action("Go to start", "Playback", "Home", icon="skip-start", separate=True)
 def first(host: Host) -> None:
-    """Before anything is computed"""
+    """Go to before anything is computed"""
     _go(host, 0.0)
 
 
-@action("Last moment", "Playback", "End", icon="skip-end")
+@action("Go to end", "Playback", "End", icon="skip-end")
 def last(host: Host) -> None:
-    """When every gradient has arrived"""
+    """Go to when every gradient has arrived"""
     _go(host, float(host.session.end))
 
 

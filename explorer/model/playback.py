@@ -113,7 +113,12 @@ def numbers_words(trace: Trace, node: int) -> str:
     op = graph.ops[node]
     if op is None:
         return array(trace.values[node])
-    filled = _filled(op.text, [array(trace.values[j], 3, 4) for j in graph.inputs[node]])
+    numbers = [array(trace.values[j], 3, 4) for j in graph.inputs[node]]
+    if op.arity != 1:  # 2 · (−3), not 2 · −3
+        numbers[1:] = [f"({n})" if n.startswith("−") else n for n in numbers[1:]]
+    filled = _filled(op.text, numbers)
+    if not graph.values[node].ndim:
+        filled = filled.replace(" ⊙ ", " · ")
     return f"{filled} = {array(trace.values[node], 4, 4)}"
 
 

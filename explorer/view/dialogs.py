@@ -154,10 +154,10 @@ def show_keys(window: Window) -> None:
                 row += 1
     for words, keys in (
         (tr("Zoom"), tr("wheel")),
-        (tr("Move the picture"), tr("drag the ground")),
+        (tr("Move the picture"), tr("drag the background")),
         (tr("Select; add to the selection"), tr("click; Shift+click")),
         (tr("Fold or unfold a scope"), tr("click its title or box")),
-        (tr("Look closer; everything"), tr("double-click a box; the ground")),
+        (tr("Look closer; everything"), tr("double-click a box; the background")),
         (tr("Change a number"), tr("drag it, or double-click")),
     ):
         grid.addWidget(QLabel(words), row, 0)

@@ -223,11 +223,11 @@ def test_numbers_stand_in_the_formula() -> None:
         loss = (x * w).named("y")
     session = Session()
     session.open_graph(g, loss)
-    assert numbers_words(session.trace, loss.id) == "2 ⊙ −3 = −6"
-    assert formula_words(g, loss.id, Notation()) == "x ⊙ w"
+    assert numbers_words(session.trace, loss.id) == "2 · (−3) = −6"
+    assert formula_words(g, loss.id, Notation()) == "x·w"
     assert formula_words(g, x.id, Notation()) == "2"
-    assert back_words(g, loss.id, 0, loss.id, Notation()) == "∂y/∂y ⊙ w"
-    assert back_words(g, loss.id, 1, loss.id, Notation()) == "∂y/∂y ⊙ x"
+    assert back_words(g, loss.id, 0, loss.id, Notation()) == "∂y/∂y · w"
+    assert back_words(g, loss.id, 1, loss.id, Notation()) == "∂y/∂y · x"
 
 
 def test_deep_formulas_stay_short() -> None:

@@ -175,9 +175,9 @@ class Chapters(Panel):
         for tex in scene.formulas:
             self.formula_column.addWidget(FormulaLabel(tex))
         if scene.errata:
-            self._heading(tr("Printed errors of the notes"))
+            self._heading(tr("Errata of the notes"))
         for erratum in scene.errata:
-            words = f"{erratum.where}: {tr('printed')} {erratum.printed}\n{tr('right')}: {erratum.right}"
+            words = f"{erratum.where}: {tr('printed')} {erratum.printed}\n{tr('correct')}: {erratum.right}"
             self._plain(f"{words}\n{erratum.note[language()]}")
         if scene.source:
             self._heading(tr("Source"))

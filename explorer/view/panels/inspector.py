@@ -163,9 +163,9 @@ class Inspector(Panel):
         arrived, expected = trace.arrived(node, t), len(trace.arrivals[node])
         if node == trace.loss:
             self.grad.show_array(grad, gradient_limit, tr("nothing has arrived yet"))
-            self.grad_words.setText(tr("the seed: the loss changes by 1 when it changes by 1"))
+            self.grad_words.setText(tr("the starting gradient: ∂E/∂E = 1"))
         elif expected == 0:
-            self.grad.show_array(None, gradient_limit, tr("no gradient comes here"))
+            self.grad.show_array(None, gradient_limit, tr("no gradient reaches this node"))
             self.grad_words.setText("")
         else:
             self.grad.show_array(grad, gradient_limit, tr("nothing has arrived yet"))
