@@ -6,6 +6,7 @@ how that is drawn is the painter's business.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import floor
@@ -13,7 +14,7 @@ from math import floor
 import numpy as np
 
 from autograd import Step, Trace
-from explorer.model.layout import Layout
+from explorer.model.layout import Box, Layout
 
 GHOST, COMPUTING, DONE = 0, 1, 2
 
@@ -84,14 +85,15 @@ class _Static:
 
     def __init__(self, trace: Trace, layout: Layout) -> None:
         self.trace, self.layout = trace, layout
-        self.nodes_of_box = [layout.members.get(k, (b.node,)) for k, b in enumerate(layout.boxes)]
-        self.arrival_steps: list[np.ndarray] = []
-        for b in layout.boxes:
-            arrivals = trace.arrivals[b.node]
-            steps = [a.step for a in arrivals if b.consumer is None or a.consumer == b.consumer]
-            if b.node == trace.loss:
-                steps = [trace.forward_end]
-            self.arrival_steps.append(np.array(sorted(steps), dtype=int))
+        nodes_of_box = [layout.members.get(k, (b.node,)) for k, b in enumerate(layout.boxes)]
+        self.shown = trace.forward_step[[b.node for b in layout.boxes]]
+        self.computed = _Runs([trace.forward_step[list(nodes)] for nodes in nodes_of_box])
+        self.arrivals = _Runs([self._arrival_steps(b) for b in layout.boxes])
+        self.boxes_of_node: dict[int, list[int]] = {}  # where a step of the node is seen
+        for k, (box, nodes) in enumerate(zip(layout.boxes, nodes_of_box, strict=True)):
+            if box.kind != "alias":
+                for node in nodes:
+                    self.boxes_of_node.setdefault(node, []).append(k)
         edges = layout.edges
         self.edge_forward = np.array(
             [min(int(trace.forward_step[v]) for v, _ in e.members) for e in edges], dtype=float
@@ -102,6 +104,12 @@ class _Static:
         )
         self.edge_norm = np.array([self._norm(s) for s in sent])
         self.members = sent
+
+    def _arrival_steps(self, box: Box) -> list[int]:
+        if box.node == self.trace.loss:
+            return [self.trace.forward_end]
+        arrivals = self.trace.arrivals[box.node]
+        return [a.step for a in arrivals if box.consumer is None or a.consumer == box.consumer]
 
     def _norm(self, members: list[tuple[int, int]]) -> float:
         total = 0.0
@@ -133,6 +141,20 @@ class _Static:
         return found
 
 
+class _Runs:
+    """Several lists of step numbers in one array, counted together."""
+
+    def __init__(self, lists: Sequence[Sequence[int] | np.ndarray]) -> None:
+        self.lengths = np.array([len(one) for one in lists], dtype=int)
+        self._ends = np.concatenate([[0], np.cumsum(self.lengths)])
+        self._steps = np.array([k for one in lists for k in one], dtype=int)
+
+    def count(self, t: float) -> np.ndarray:
+        """Of each list, how many steps are done at t."""
+        done = np.concatenate([[0], np.cumsum(self._steps + 1 <= t)])
+        return done[self._ends[1:]] - done[self._ends[:-1]]
+
+
 _last_static: list[_Static] = []
 
 
@@ -149,23 +171,16 @@ def frame_at(trace: Trace, layout: Layout, t: float) -> Frame:
     static = _static(trace, layout)
     k = min(floor(t), trace.end)
     step = trace.steps[k] if k < trace.end and t > k else None
-    n = len(layout.boxes)
-    state = np.zeros(n, dtype=np.uint8)
-    progress = np.zeros(n)
-    arrived = np.zeros(n, dtype=int)
-    sending = np.zeros(n, dtype=bool)
-    expected = np.array([len(s) for s in static.arrival_steps], dtype=int)
-    for i, nodes in enumerate(static.nodes_of_box):
-        steps = trace.forward_step[list(nodes)]
-        progress[i] = float(np.mean(steps + 1 <= t))
-        shown = trace.forward_step[layout.boxes[i].node] + 1 <= t
-        state[i] = DONE if shown else GHOST
-        if step is not None and step.node in nodes and layout.boxes[i].kind != "alias":
-            if step.phase == "forward":
-                state[i] = COMPUTING
-            else:
-                sending[i] = True
-        arrived[i] = int(np.searchsorted(static.arrival_steps[i], t - 1, side="right"))
+    state = np.where(static.shown + 1 <= t, DONE, GHOST).astype(np.uint8)
+    sending = np.zeros(len(layout.boxes), dtype=bool)
+    if step is not None:
+        busy = static.boxes_of_node.get(step.node, [])
+        if step.phase == "forward":
+            state[busy] = COMPUTING
+        else:
+            sending[busy] = True
+    progress = static.computed.count(t) / static.computed.lengths
+    arrived, expected = static.arrivals.count(t), static.arrivals.lengths
     flowed = np.where(static.edge_backward + 1 <= t, 2, np.where(static.edge_forward + 1 <= t, 1, 0))
     strength = np.where(flowed == 2, static.edge_share, 0.0)
     pulses = tuple(_pulses(static, step, t - k)) if step is not None else ()

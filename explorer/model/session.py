@@ -7,7 +7,7 @@ every listener once. Stepping and scrubbing only set `t`; nothing is ever undone
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
@@ -17,28 +17,10 @@ import numpy as np
 from autograd import Graph, Tensor, Trace
 from explorer.model.frame import Frame, frame_at
 from explorer.model.layout import Layout, Topology, lay_out
+from explorer.model.state import State
 from explorer.model.text import tr
 from scenes import SCENES
-from scenes.scene import Leaves, Notation, Recording, Scene, SceneError, Text, Value, find_scene
-
-
-@dataclass(frozen=True)
-class State:
-    """Everything that the user chose; small, and all of it can be written to a file."""
-
-    scene: str = ""  # catalogue id; empty: the start page
-    parameters: Mapping[str, Value] = field(default_factory=dict)  # all parameters of the scene
-    seed: int = 0
-    edits: Mapping[str, np.ndarray] = field(default_factory=dict)  # leaf key -> value set by hand
-    folded: frozenset[str] = frozenset()  # paths of folded scopes, as lstm/t=2/forget
-    t: float = 0.0
-    playing: bool = False
-    speed: float = 1.0
-    loop: tuple[float, float] | None = None
-    selection: tuple[int, ...] = ()  # node ids, the last one is the current one
-    camera: tuple[float, float, float] | None = None  # centre x, centre y, zoom; None: everything in view
-    chapter: str = ""
-
+from scenes.scene import Leaves, Notation, Recording, Scene, SceneError, Text, find_scene
 
 PASSING = frozenset({"t", "playing", "speed", "loop", "selection", "camera", "chapter"})  # not undoable
 OWN = "your-graph"  # id of the scene that a graph recorded in Python is shown as

@@ -30,7 +30,7 @@ from autograd import Graph
 from explorer.model import text
 from explorer.model.frame import COMPUTING, DONE, GHOST, Frame
 from explorer.model.layout import Area, Box, Edge, Layout
-from explorer.model.layout.metric import BOX, HEAD
+from explorer.model.layout.geometry import BOX, HEAD
 from explorer.model.playback import formula_labels, node_label, shown_name
 from explorer.model.text import Label, tr
 from explorer.view import colormap
@@ -135,13 +135,17 @@ def paint_moving(painter: QPainter, frame: Frame, look: Look) -> None:
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     zoom = painter.worldTransform().m11()
     theme = look.theme
-    for k, box in enumerate(frame.layout.boxes):
-        if box.node in look.selection:
-            _outline(painter, box, theme.accent, 2.6, zoom, 4.0)
-        elif look.hovered_box is not None and box.node == frame.layout.boxes[look.hovered_box].node:
-            _outline(painter, box, theme.accent, 1.6 if k != look.hovered_box else 2.2, zoom, 3.0)
-        elif box.node in look.highlight:
-            _outline(painter, box, theme.state_line, 2.0, zoom, 3.0)
+    layout = frame.layout
+    hovered = set() if look.hovered_box is None else {layout.boxes[look.hovered_box].node}
+    for nodes, colour, width, gap in (
+        (look.highlight - hovered - look.selection, theme.state_line, 2.0, 3.0),
+        (hovered - look.selection, theme.accent, 1.8, 3.0),  # a shared leaf lights up with its twins
+        (look.selection, theme.accent, 2.6, 4.0),
+    ):
+        for node in nodes:
+            for k in layout.boxes_of_node.get(node, ()):
+                if layout.boxes[k].node == node:  # not the folded box that only hides it
+                    _outline(painter, layout.boxes[k], colour, width, zoom, gap)
     if look.hovered_edge is not None and look.hovered_edge < len(frame.layout.edges):
         edge = frame.layout.edges[look.hovered_edge]
         painter.setPen(QPen(QColor(theme.accent), max(2.4, 2.0 / zoom)))
@@ -150,14 +154,14 @@ def paint_moving(painter: QPainter, frame: Frame, look: Look) -> None:
         _paint_slope(painter, frame, look, look.hovered_edge, edge, zoom, always=True)
     for pulse in frame.pulses:
         where = point_along(frame.layout.edges[pulse.edge].points, pulse.along)
-        colour = QColor(theme.gradient if pulse.backward else theme.value)
+        shade = QColor(theme.gradient if pulse.backward else theme.value)
         radius = max(5.0 + 3.0 * pulse.size, 4.0 / zoom)
-        halo = QColor(colour)
+        halo = QColor(shade)
         halo.setAlpha(70)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(halo)
         painter.drawEllipse(where, radius * 1.9, radius * 1.9)
-        painter.setBrush(colour)
+        painter.setBrush(shade)
         painter.drawEllipse(where, radius, radius)
 
 

@@ -140,7 +140,7 @@ def test_a_pdf_has_the_pictures_size(session, tmp_path):
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_an_animation_read_back(session, tmp_path, suffix):
     image_module = pytest.importorskip("PIL.Image")
-    calls: list[tuple[int, int]] = []
+    calls = []
     kept = lambda done, all: calls.append((done, all))  # noqa: E731
     file = export(session, tmp_path / f"a{suffix}", size=SIZE, steps=(3, 6), fps=10, progress=kept)
     film = film_of(session, *SIZE, 3, 6)
@@ -231,7 +231,7 @@ def test_what_is_legible_is_shown_whole(session):
 def test_cancelling_leaves_nothing(session, tmp_path):
     pytest.importorskip("av")
     for suffix in EXPORTERS:
-        seen: list[int] = []
+        seen = []
         with pytest.raises(ExportCancelled):
             export(
                 session,

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -32,12 +32,10 @@ from explorer.model.files.limits import (
     too_large,
 )
 from explorer.model.files.schema import FORMAT, VERSION, VERSIONS, Scene1, inside
+from explorer.model.state import State
 from explorer.model.text import sentence, tr
 from scenes import SCENES
 from scenes.scene import Scene, SceneError, Value
-
-if TYPE_CHECKING:
-    from explorer.model.session import State
 
 SUFFIX = ".backstep"
 Camera = tuple[float, float, float]
@@ -209,8 +207,6 @@ def _where(data: bytes, message: str) -> tuple[str, str]:
 
 def _understood(document: Scene1, faults: Faults) -> Loaded:
     """Everything that the structs can not say: limits, the catalogue, numbers."""
-    from explorer.model.session import State
-
     view = document.view
     notes = clean_text(_joined(document.notes))
     _bounded(faults, len(document.title), LIMITS.title, "$.title")

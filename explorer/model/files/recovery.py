@@ -12,7 +12,7 @@ import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -20,10 +20,8 @@ from explorer.model.files.atomic import Snapshot, read_whole, write_atomic
 from explorer.model.files.limits import LIMITS, FileError
 from explorer.model.files.reading import Loaded, decode, reason, snapshot
 from explorer.model.files.writing import anyhow, encode
+from explorer.model.state import State
 from explorer.model.text import tr
-
-if TYPE_CHECKING:
-    from explorer.model.session import State
 
 _NAME = re.compile(r"[0-9a-f]{32}-(\d{1,9})\.json")
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,11 +27,9 @@ from explorer.model.files.reading import (
     snapshot,
 )
 from explorer.model.files.schema import FORMAT, MIN_READER, VERSION
+from explorer.model.state import State
 from explorer.model.text import tr
 from scenes import SCENES
-
-if TYPE_CHECKING:
-    from explorer.model.session import State
 
 
 def encode(

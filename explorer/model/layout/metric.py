@@ -9,183 +9,76 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from explorer.model.layout.geometry import (
+    BOX,
+    CHIP,
+    DUMMY_GAP,
+    ENTRY,
+    FOLDED,
+    GAP_X,
+    GAP_Y,
+    HEAD,
+    LEAST_WIDTH,
+    PAD,
+    SPINE_GAP,
+    TRACK,
+    Area,
+    Box,
+    Column,
+    Columns,
+    Edge,
+    Layout,
+    Polyline,
+    Rows,
+    State,
+)
 from explorer.model.layout.rows import Attraction, Equality, Separation, solve
+from explorer.model.layout.sequence import sequence_columns, sequence_rows
 from explorer.model.layout.topology import End, Path, Template, Topology, star
 from explorer.model.layout.tracks import Net, assign_tracks
-
-BOX = (76.0, 54.0)
-CHIP = (64.0, 54.0)
-FOLDED = (104.0, 54.0)
-GAP_X, GAP_Y, DUMMY_GAP, PAD, HEAD, TRACK = 26.0, 14.0, 10.0, 12.0, 22.0, 7.0
-SPINE_GAP = 22.0  # between a state line and a box below it: the factors on the line need room
-LEAST_WIDTH = 118.0  # of an open scope: its title has to fit
-ENTRY = 11.0  # distance of two edges that enter one box
-
-Polyline = np.ndarray  # (n, 2)
-State = Any  # folding pattern of a scope instance: None when folded, else the children's patterns
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle with its centre at (x, y): a node, an alias of a shared leaf, or a folded scope."""
-
-    kind: str  # node, alias, scope
-    node: int  # for a folded scope: the node whose value it shows
-    consumer: int | None  # for an alias: the use it stands next to
-    scope: str  # path of the scope that it lies in, or of the folded scope itself
-    x: float
-    y: float
-    w: float
-    h: float
-
-
-@dataclass(frozen=True)
-class Area:
-    """An open scope."""
-
-    scope: str
-    title: str
-    depth: int
-    time: int | None
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-
-
-@dataclass(frozen=True)
-class Edge:
-    """A drawn line and the graph edges (consumer, slot) that it stands for."""
-
-    source: int  # box
-    target: int  # box
-    points: Polyline
-    members: tuple[tuple[int, int], ...]
-    state_line: bool
-
-
-@dataclass(frozen=True)
-class Column:
-    """One time step of a sequence."""
-
-    scope: str
-    time: int
-    x0: float
-    x1: float
-
-
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """Where everything is, in scene coordinates (pixels at zoom 1, y downwards)."""
-
-    topology: Topology
-    folded: frozenset[str]
-    boxes: tuple[Box, ...]
-    areas: tuple[Area, ...]
-    edges: tuple[Edge, ...]
-    columns: tuple[Column, ...]
-    bounds: tuple[float, float, float, float]
-    box_of_node: dict[int, int]  # node -> the box in which it is seen (of a shared leaf: the true one)
-    boxes_of_node: dict[int, tuple[int, ...]]  # with aliases
-    members: dict[int, tuple[int, ...]]  # folded box -> all nodes inside
-    rects: np.ndarray = field(repr=False, default_factory=lambda: np.empty((0, 4)))  # x0, y0, x1, y1 of boxes
-
-    @cached_property
-    def edge_rects(self) -> np.ndarray:
-        """x0, y0, x1, y1 of each edge."""
-        corners = [[*e.points.min(axis=0), *e.points.max(axis=0)] for e in self.edges]
-        return np.array(corners).reshape(-1, 4)
-
-    def box_at(self, x: float, y: float) -> int | None:
-        """Index of the box at a point."""
-        r = self.rects
-        hits = np.flatnonzero((r[:, 0] <= x) & (x <= r[:, 2]) & (r[:, 1] <= y) & (y <= r[:, 3]))
-        return int(hits[0]) if len(hits) else None
-
-    def area_header_at(self, x: float, y: float) -> str | None:
-        """Path of the innermost open scope whose title bar is at a point."""
-        found = None
-        for area in self.areas:
-            if area.x0 <= x <= area.x1 and area.y0 <= y <= area.y0 + HEAD:
-                found = area.scope
-        return found
-
-    def edge_at(self, x: float, y: float, reach: float) -> int | None:
-        """Index of the edge nearest to a point, not further than `reach`."""
-        best, nearest = None, reach
-        point = np.array([x, y])
-        for k, edge in enumerate(self.edges):
-            a, b = edge.points[:-1], edge.points[1:]
-            d = b - a
-            length = np.maximum((d * d).sum(axis=1), 1e-12)
-            along = np.clip(((point - a) * d).sum(axis=1) / length, 0.0, 1.0)
-            distance = float(np.min(np.hypot(*(a + along[:, None] * d - point).T), initial=np.inf))
-            if distance < nearest:
-                best, nearest = k, distance
-        return best
 
 
 def lay_out(topology: Topology, folded: frozenset[str] = frozenset()) -> Layout:
     """Coordinates for one set of folded scopes (paths; those that do not exist are ignored)."""
-    return _Metric(topology, frozenset(folded)).layout()
+    return Metric(topology, frozenset(folded)).layout()
 
 
-@dataclass
-class _Rows:
-    """Heights in a template, from the top of its rectangle."""
+class Metric:
+    """One run of the metric stage: rows and columns of templates as they are asked for, then instances."""
 
-    height: float
-    y: np.ndarray  # centre of each vertex and dummy
-    half: np.ndarray  # half height of each vertex
-    ports_in: dict[Any, float]
-    ports_out: dict[Any, float]
-
-
-@dataclass
-class _Columns:
-    """Widths and routes in a template, from the left of its rectangle."""
-
-    width: float
-    centre: dict[str, float]  # child -> x
-    widths: dict[str, float]
-    routes: dict[tuple[End, End], Polyline]
-
-
-class _Metric:
     def __init__(self, topology: Topology, folded: frozenset[str]) -> None:
         self.t = topology
         self.folded = folded
-        self.rows: dict[Path, _Rows] = {}
-        self.columns: dict[tuple[Path, State], _Columns] = {}
+        self.rows: dict[Path, Rows] = {}
+        self.columns: dict[tuple[Path, State], Columns] = {}
         self.states: dict[Path, State] = {}
         self.open: set[Path] = set()
         for scope in sorted((p for p in (*topology.scopes.values(), ())), key=len):
             if (not scope or scope[:-1] in self.open) and "/".join(scope) not in folded:
                 self.open.add(scope)
         self.open_keys = {star(scope) for scope in self.open}
+        self.tracks: dict[Path, dict[Any, float]] = {}  # sequence -> net -> height of its channel track
 
     # Heights
 
-    def rows_of(self, key: Path) -> _Rows:
+    def rows_of(self, key: Path) -> Rows:
         if key not in self.rows:
             template = self.t.templates[key]
             if key not in self.open_keys:
                 self.rows[key] = self._folded_rows(template)
             elif template.kind == "seq":
-                self.rows[key] = self._sequence_rows(template)
+                self.rows[key] = sequence_rows(self, template)
             elif template.kind == "panel":
                 self.rows[key] = self._panel_rows(template)
             else:
                 self.rows[key] = self._dag_rows(template)
         return self.rows[key]
 
-    def _folded_rows(self, t: Template) -> _Rows:
+    def _folded_rows(self, t: Template) -> Rows:
         """Ports spread over the side; a recurring value leaves at the height at which it came."""
         height = max(FOLDED[1], 9.0 * (max(len(t.in_ports), len(t.out_ports)) + 1))
 
@@ -199,7 +92,7 @@ class _Metric:
         for i, o in sorted(t.pairs, key=repr):
             if i in ports_in and o in ports_out:
                 ports_out[o] = ports_in[i]
-        return _Rows(height, np.empty(0), np.empty(0), ports_in, ports_out)
+        return Rows(height, np.empty(0), np.empty(0), ports_in, ports_out)
 
     def child_size(self, t: Template, local: str) -> tuple[float, float]:
         """Width when folded, and height, of a child."""
@@ -230,7 +123,7 @@ class _Metric:
         step = min(ENTRY, room / max(spine_at, count - 1 - spine_at, 1))
         return (k - spine_at) * step
 
-    def _dag_rows(self, t: Template) -> _Rows:
+    def _dag_rows(self, t: Template) -> Rows:
         n, total = len(t.vertices), len(t.rank)
         half = np.zeros(total)
         folded_half = np.zeros(total)
@@ -276,7 +169,7 @@ class _Metric:
         height = max((y[i] + half[i] for i in real), default=HEAD) + PAD
         ports_in = {p: float(y[t.index["in", p]]) for p in t.in_ports}
         ports_out = {p: float(y[t.index["out", p]]) for p in t.out_ports}
-        return _Rows(float(height), y, half, ports_in, ports_out)
+        return Rows(float(height), y, half, ports_in, ports_out)
 
     def _place_loose(self, t: Template, y: np.ndarray, half: np.ndarray) -> None:
         """Boxes without edges go above or below the first rank, where the picture grows less."""
@@ -350,141 +243,30 @@ class _Metric:
         per_column = 5
         return {n: (k // per_column, k % per_column) for k, n in enumerate(names)}
 
-    def _panel_rows(self, t: Template) -> _Rows:
+    def _panel_rows(self, t: Template) -> Rows:
         cells = self._panel_cells(t)
         count = 1 + max((row for _, row in cells.values()), default=0)
         height = HEAD + PAD + count * (CHIP[1] + GAP_Y) - GAP_Y + PAD
         y = np.array([HEAD + PAD + CHIP[1] / 2 + cells[c][1] * (CHIP[1] + GAP_Y) for c in t.children])
-        return _Rows(height, y, np.full(len(y), CHIP[1] / 2), {}, {})
+        return Rows(height, y, np.full(len(y), CHIP[1] / 2), {}, {})
 
-    def _panel_columns(self, t: Template) -> _Columns:
+    def _panel_columns(self, t: Template) -> Columns:
         cells = self._panel_cells(t)
         count = 1 + max((column for column, _ in cells.values()), default=0)
         pitch = CHIP[0] + 10
         content = count * pitch - 10
         left = max(PAD, (LEAST_WIDTH - content) / 2)
         centre = {c: left + CHIP[0] / 2 + cells[c][0] * pitch for c in t.children}
-        return _Columns(2 * left + content, centre, dict.fromkeys(t.children, CHIP[0]), {})
-
-    # Sequences
-
-    def _sequence_rows(self, t: Template) -> _Rows:
-        step = self.rows_of((*t.key, "t=*"))
-        channels = _Channels(t)
-        top = HEAD + PAD + TRACK * channels.above
-        bottom = top + step.height
-
-        def track(net: Any, above: bool) -> float:
-            k = channels.track[net]
-            return HEAD + PAD + TRACK * (k - 0.5) if above else bottom + TRACK * (k + 1)
-
-        self.tracks = getattr(self, "tracks", {})
-        self.tracks[t.key] = {net: track(net, channels.is_above[net]) for net in channels.track}
-        ports_in = {
-            p: top + step.ports_in[channels.straight_in[p]]
-            if p in channels.straight_in
-            else self.tracks[t.key]["in", p]
-            for p in t.in_ports
-        }
-        ports_out = {}
-        for p in t.out_ports:
-            source = channels.source_of[p]
-            ports_out[p] = (
-                top + step.ports_out[source[1]] if p in channels.straight_out else self.tracks[t.key][source]
-            )
-        height = bottom + TRACK * (channels.below + 1 if channels.below else 0) + PAD
-        return _Rows(height, np.array([top]), np.array([step.height / 2]), ports_in, ports_out)
-
-    def _sequence_columns(self, t: Template, state: State) -> _Columns:
-        channels = _Channels(t)
-        rows = self.rows_of(t.key)
-        step = self.rows_of((*t.key, "t=*"))
-        top = float(rows.y[0])
-        names = list(t.children)
-        place = {name: k for k, name in enumerate(names)}
-        child_states = dict(state)
-        widths = {
-            name: self.columns_of((*t.key, "t=*"), child_states[name]).width
-            if child_states[name] is not None
-            else FOLDED[0]
-            for name in names
-        }
-        turns = self._turns(t, channels, place, step)
-        slots = max((len(nets) for nets in turns.values()), default=0)
-        gap = max(GAP_X + 8, 16 + TRACK * (slots + 1))
-        left = PAD + (16 + TRACK * (len(turns[-1]) + 1) if turns.get(-1) else 0)
-        starts = {}
-        x = left
-        for name in names:
-            starts[name] = x
-            x += widths[name] + gap
-        width = x - gap + (gap if turns.get(len(names) - 1) else 0) + PAD
-
-        def turn_x(g: int, net: Any) -> float:
-            begin = PAD if g < 0 else starts[names[g]] + widths[names[g]]
-            return begin + 10 + TRACK * (turns[g].index(net) + 0.5)
-
-        routes = {}
-        for edge in t.edges:
-            (a, port_a), (b, port_b) = edge
-            net = a if a[0] == "in" else (a[1], port_a)
-            start = (
-                (0.0, rows.ports_in[a[1]])
-                if a[0] == "in"
-                else (starts[a[1]] + widths[a[1]], top + step.ports_out[port_a])
-            )
-            stop = (
-                (width, rows.ports_out[b[1]])
-                if b[0] == "out"
-                else (starts[b[1]], top + step.ports_in[port_b])
-            )
-            points = [start]
-            g_out = -1 if a[0] == "in" else place[a[1]]
-            g_in = len(names) - 1 if b[0] == "out" else place[b[1]] - 1
-            if g_out == g_in:
-                if abs(start[1] - stop[1]) > 0.05:
-                    xt = turn_x(g_out, net)
-                    points += [(xt, start[1]), (xt, stop[1])]
-            else:
-                y = self.tracks[t.key][net]
-                if a[0] != "in" or abs(start[1] - y) > 0.05:
-                    points += [(turn_x(g_out, net), start[1]), (turn_x(g_out, net), y)]
-                if b[0] != "out" or abs(stop[1] - y) > 0.05:
-                    points += [(turn_x(g_in, net), y), (turn_x(g_in, net), stop[1])]
-            routes[edge] = np.array([*points, stop])
-        centre = {name: starts[name] + widths[name] / 2 for name in names}
-        return _Columns(width, centre, widths, routes)
-
-    def _turns(
-        self, t: Template, channels: _Channels, place: dict[str, int], step: _Rows
-    ) -> dict[int, list[Any]]:
-        """Which nets run vertically in which gap; gap g is right of column g, −1 is left of the first."""
-        turns: dict[int, dict[Any, None]] = defaultdict(dict)
-        top = float(self.rows_of(t.key).y[0])
-        for (a, port_a), (b, port_b) in t.edges:
-            net = a if a[0] == "in" else (a[1], port_a)
-            g_out = -1 if a[0] == "in" else place[a[1]]
-            g_in = len(place) - 1 if b[0] == "out" else place[b[1]] - 1
-            if g_out == g_in:
-                y0 = self.rows_of(t.key).ports_in[a[1]] if a[0] == "in" else top + step.ports_out[port_a]
-                y1 = self.rows_of(t.key).ports_out[b[1]] if b[0] == "out" else top + step.ports_in[port_b]
-                if abs(y0 - y1) > 0.05:
-                    turns[g_out].setdefault(net)
-                continue
-            if a[0] != "in" or a[1] in channels.straight_in:
-                turns[g_out].setdefault(net)
-            if b[0] != "out":
-                turns[g_in].setdefault(net)
-        return {g: list(nets) for g, nets in turns.items()}
+        return Columns(2 * left + content, centre, dict.fromkeys(t.children, CHIP[0]), {})
 
     # Widths and routes of a dag
 
-    def columns_of(self, key: Path, state: State) -> _Columns:
+    def columns_of(self, key: Path, state: State) -> Columns:
         known = self.columns.get((key, state))
         if known is None:
             template = self.t.templates[key]
             if template.kind == "seq":
-                known = self._sequence_columns(template, state)
+                known = sequence_columns(self, template, state)
             elif template.kind == "panel":
                 known = self._panel_columns(template)
             else:
@@ -492,7 +274,7 @@ class _Metric:
             self.columns[key, state] = known
         return known
 
-    def _dag_columns(self, t: Template, state: State) -> _Columns:
+    def _dag_columns(self, t: Template, state: State) -> Columns:
         rows = self.rows_of(t.key)
         child_states = dict(state)
         widths: dict[str, float] = {}
@@ -538,10 +320,10 @@ class _Metric:
             edge: self._route(t, rows, edge, chain, lefts, rank_width, centre, widths, tracks, counts)
             for edge, chain in t.chains.items()
         }
-        return _Columns(width, centre, widths, routes)
+        return Columns(width, centre, widths, routes)
 
     def _heights(
-        self, t: Template, rows: _Rows, edge: tuple[End, End], chain: list[int]
+        self, t: Template, rows: Rows, edge: tuple[End, End], chain: list[int]
     ) -> Iterator[tuple[int, int, float, float]]:
         """For each hop of a chain: its two elements and the heights at which the edge leaves and arrives."""
         for k, (p, q) in enumerate(itertools.pairwise(chain)):
@@ -549,7 +331,7 @@ class _Metric:
             y_q = rows.y[q] + (self._port_offset(t, edge, False) if k == len(chain) - 2 else 0.0)
             yield p, q, float(y_p), float(y_q)
 
-    def _gap_tracks(self, t: Template, rows: _Rows) -> tuple[list[dict[Any, int]], list[int]]:
+    def _gap_tracks(self, t: Template, rows: Rows) -> tuple[list[dict[Any, int]], list[int]]:
         gaps: list[dict[Any, set[float]]] = [defaultdict(set) for _ in t.layers]
         for edge, chain in t.chains.items():
             for p, _q, y_p, y_q in self._heights(t, rows, edge, chain):
@@ -564,7 +346,7 @@ class _Metric:
     def _route(
         self,
         t: Template,
-        rows: _Rows,
+        rows: Rows,
         edge: tuple[End, End],
         chain: list[int],
         lefts: list[float],
@@ -722,39 +504,6 @@ class _Metric:
         t = self.t.templates[star(scope)]
         (a, _), (b, _) = piece
         return any((a, b) in itertools.pairwise(s) for s in t.spines)
-
-
-class _Channels:
-    """Horizontal tracks above and below the columns of a sequence, for what skips columns.
-
-    A net is a source: ("in", port) from outside, or (column, port). What comes from outside runs above,
-    what leaves an inner column runs below; the nets nest, so that they do not cross.
-    """
-
-    def __init__(self, t: Template) -> None:
-        names = list(t.children)
-        place = {name: k for k, name in enumerate(names)}
-        self.straight_in: dict[Any, Any] = {}  # port of the sequence -> port of its first step
-        self.straight_out: set[Any] = set()
-        self.source_of: dict[Any, Any] = {}
-        reach: dict[Any, list[int]] = defaultdict(list)
-        for (a, port_a), (b, port_b) in t.edges:
-            net = a if a[0] == "in" else (a[1], port_a)
-            g_out = -1 if a[0] == "in" else place[a[1]]
-            g_in = len(names) - 1 if b[0] == "out" else place[b[1]] - 1
-            if b[0] == "out":
-                self.source_of[b[1]] = net
-                if g_out == g_in:
-                    self.straight_out.add(b[1])
-            if a[0] == "in" and g_in == -1:
-                self.straight_in[a[1]] = port_b
-            if g_out != g_in:
-                reach[net] += [g_out, g_in]
-        above = sorted((n for n in reach if n[0] == "in"), key=lambda n: (-max(reach[n]), repr(n)))
-        below = sorted((n for n in reach if n[0] != "in"), key=lambda n: (-min(reach[n]), repr(n)))
-        self.is_above = {n: n[0] == "in" for n in reach}
-        self.track = {n: k for nets in (above, below) for k, n in enumerate(nets)}
-        self.above, self.below = len(above), len(below)
 
 
 def _joined(parts: list[Polyline]) -> Polyline:

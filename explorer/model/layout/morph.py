@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from explorer.model.layout.metric import Area, Box, Edge, Layout
+from explorer.model.layout.geometry import Area, Box, Edge, Layout
 
 _SAMPLES = 24
 

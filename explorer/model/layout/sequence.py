@@ -1,0 +1,154 @@
+"""Time steps as columns: their heights, places and the lines between them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explorer.model.layout.geometry import FOLDED, GAP_X, HEAD, PAD, TRACK, Columns, Rows, State
+from explorer.model.layout.topology import Template
+
+if TYPE_CHECKING:
+    from explorer.model.layout.metric import Metric
+
+
+def sequence_rows(metric: Metric, t: Template) -> Rows:
+    step = metric.rows_of((*t.key, "t=*"))
+    channels = Channels(t)
+    top = HEAD + PAD + TRACK * channels.above
+    bottom = top + step.height
+
+    def track(net: Any, above: bool) -> float:
+        k = channels.track[net]
+        return HEAD + PAD + TRACK * (k - 0.5) if above else bottom + TRACK * (k + 1)
+
+    metric.tracks[t.key] = {net: track(net, channels.is_above[net]) for net in channels.track}
+    ports_in = {
+        p: top + step.ports_in[channels.straight_in[p]]
+        if p in channels.straight_in
+        else metric.tracks[t.key]["in", p]
+        for p in t.in_ports
+    }
+    ports_out = {}
+    for p in t.out_ports:
+        source = channels.source_of[p]
+        ports_out[p] = (
+            top + step.ports_out[source[1]] if p in channels.straight_out else metric.tracks[t.key][source]
+        )
+    height = bottom + TRACK * (channels.below + 1 if channels.below else 0) + PAD
+    return Rows(height, np.array([top]), np.array([step.height / 2]), ports_in, ports_out)
+
+
+def sequence_columns(metric: Metric, t: Template, state: State) -> Columns:
+    channels = Channels(t)
+    rows = metric.rows_of(t.key)
+    step = metric.rows_of((*t.key, "t=*"))
+    top = float(rows.y[0])
+    names = list(t.children)
+    place = {name: k for k, name in enumerate(names)}
+    child_states = dict(state)
+    widths = {
+        name: metric.columns_of((*t.key, "t=*"), child_states[name]).width
+        if child_states[name] is not None
+        else FOLDED[0]
+        for name in names
+    }
+    turns = _turns(metric, t, channels, place, step)
+    slots = max((len(nets) for nets in turns.values()), default=0)
+    gap = max(GAP_X + 8, 16 + TRACK * (slots + 1))
+    left = PAD + (16 + TRACK * (len(turns[-1]) + 1) if turns.get(-1) else 0)
+    starts = {}
+    x = left
+    for name in names:
+        starts[name] = x
+        x += widths[name] + gap
+    width = x - gap + (gap if turns.get(len(names) - 1) else 0) + PAD
+
+    def turn_x(g: int, net: Any) -> float:
+        begin = PAD if g < 0 else starts[names[g]] + widths[names[g]]
+        return begin + 10 + TRACK * (turns[g].index(net) + 0.5)
+
+    routes = {}
+    for edge in t.edges:
+        (a, port_a), (b, port_b) = edge
+        net = a if a[0] == "in" else (a[1], port_a)
+        start = (
+            (0.0, rows.ports_in[a[1]])
+            if a[0] == "in"
+            else (starts[a[1]] + widths[a[1]], top + step.ports_out[port_a])
+        )
+        stop = (width, rows.ports_out[b[1]]) if b[0] == "out" else (starts[b[1]], top + step.ports_in[port_b])
+        points = [start]
+        g_out = -1 if a[0] == "in" else place[a[1]]
+        g_in = len(names) - 1 if b[0] == "out" else place[b[1]] - 1
+        if g_out == g_in:
+            if abs(start[1] - stop[1]) > 0.05:
+                xt = turn_x(g_out, net)
+                points += [(xt, start[1]), (xt, stop[1])]
+        else:
+            y = metric.tracks[t.key][net]
+            if a[0] != "in" or abs(start[1] - y) > 0.05:
+                points += [(turn_x(g_out, net), start[1]), (turn_x(g_out, net), y)]
+            if b[0] != "out" or abs(stop[1] - y) > 0.05:
+                points += [(turn_x(g_in, net), y), (turn_x(g_in, net), stop[1])]
+        routes[edge] = np.array([*points, stop])
+    centre = {name: starts[name] + widths[name] / 2 for name in names}
+    return Columns(width, centre, widths, routes)
+
+
+def _turns(
+    metric: Metric, t: Template, channels: Channels, place: dict[str, int], step: Rows
+) -> dict[int, list[Any]]:
+    """Which nets run vertically in which gap; gap g is right of column g, −1 is left of the first."""
+    turns: dict[int, dict[Any, None]] = defaultdict(dict)
+    top = float(metric.rows_of(t.key).y[0])
+    for (a, port_a), (b, port_b) in t.edges:
+        net = a if a[0] == "in" else (a[1], port_a)
+        g_out = -1 if a[0] == "in" else place[a[1]]
+        g_in = len(place) - 1 if b[0] == "out" else place[b[1]] - 1
+        if g_out == g_in:
+            y0 = metric.rows_of(t.key).ports_in[a[1]] if a[0] == "in" else top + step.ports_out[port_a]
+            y1 = metric.rows_of(t.key).ports_out[b[1]] if b[0] == "out" else top + step.ports_in[port_b]
+            if abs(y0 - y1) > 0.05:
+                turns[g_out].setdefault(net)
+            continue
+        if a[0] != "in" or a[1] in channels.straight_in:
+            turns[g_out].setdefault(net)
+        if b[0] != "out":
+            turns[g_in].setdefault(net)
+    return {g: list(nets) for g, nets in turns.items()}
+
+
+class Channels:
+    """Horizontal tracks above and below the columns of a sequence, for what skips columns.
+
+    A net is a source: ("in", port) from outside, or (column, port). What comes from outside runs above,
+    what leaves an inner column runs below; the nets nest, so that they do not cross.
+    """
+
+    def __init__(self, t: Template) -> None:
+        names = list(t.children)
+        place = {name: k for k, name in enumerate(names)}
+        self.straight_in: dict[Any, Any] = {}  # port of the sequence -> port of its first step
+        self.straight_out: set[Any] = set()
+        self.source_of: dict[Any, Any] = {}
+        reach: dict[Any, list[int]] = defaultdict(list)
+        for (a, port_a), (b, port_b) in t.edges:
+            net = a if a[0] == "in" else (a[1], port_a)
+            g_out = -1 if a[0] == "in" else place[a[1]]
+            g_in = len(names) - 1 if b[0] == "out" else place[b[1]] - 1
+            if b[0] == "out":
+                self.source_of[b[1]] = net
+                if g_out == g_in:
+                    self.straight_out.add(b[1])
+            if a[0] == "in" and g_in == -1:
+                self.straight_in[a[1]] = port_b
+            if g_out != g_in:
+                reach[net] += [g_out, g_in]
+        above = sorted((n for n in reach if n[0] == "in"), key=lambda n: (-max(reach[n]), repr(n)))
+        below = sorted((n for n in reach if n[0] != "in"), key=lambda n: (-min(reach[n]), repr(n)))
+        self.is_above = {n: n[0] == "in" for n in reach}
+        self.track = {n: k for nets in (above, below) for k, n in enumerate(nets)}
+        self.above, self.below = len(above), len(below)
