@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -509,7 +510,7 @@ def test_from_outside(tmp_path):
 
 
 def test_a_reader_that_goes_away():
-    command = f"{sys.executable} -m explorer trace lstm --out - | head -c 10"
+    command = f"{shlex.quote(sys.executable)} -m explorer trace lstm --out - | head -c 10"
     result = subprocess.run(["sh", "-c", command], capture_output=True, encoding="utf-8", cwd=ROOT)
     assert (len(result.stdout), result.stderr) == (10, "")
 
