@@ -8,6 +8,7 @@ from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtWidgets import QApplication
 
 from explorer.model import text
+from explorer.system import use_utf8
 from explorer.view.dialogs import install_qt_translation
 from explorer.view.fonts import load_fonts, ui_font
 from explorer.view.icons import app_icon
@@ -21,6 +22,7 @@ def make_application() -> QApplication:
     if isinstance(existing, QApplication):
         load_fonts()
         return existing
+    use_utf8()
     QCoreApplication.setApplicationName("backstep")
     QCoreApplication.setOrganizationName("backstep")
     QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)

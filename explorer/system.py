@@ -65,6 +65,13 @@ def wanted_platform(environment: Mapping[str, str] = os.environ) -> str:
     return "wayland" if environment.get("WAYLAND_DISPLAY") else "offscreen"
 
 
+def use_utf8() -> None:
+    """Before Qt starts: under a locale without UTF-8 it would change to this one itself, with a warning."""
+    name = next((os.environ[k] for k in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(k)), "C")
+    if sys.platform == "linux" and "utf" not in name.lower():
+        os.environ["LC_ALL"] = "C.UTF-8"
+
+
 def has_display(environment: Mapping[str, str] = os.environ) -> bool:
     if not sys.platform.startswith("linux"):
         return True

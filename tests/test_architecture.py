@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "explorer.doctor",
         "explorer.system",
     },
-    "explorer/app.py": {"PySide6", "scenes.scene", "explorer.model", "explorer.view"},
+    "explorer/app.py": {"explorer.system", "PySide6", "scenes.scene", "explorer.model", "explorer.view"},
     "explorer/doctor.py": {"PySide6", "explorer.system"},
     "explorer/system.py": set(),  # runs before anything is installed
     "explorer/model": {"numpy", "autograd", "scenes", "networkx"},
@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "scenes!",
         "scenes.scene",
         "explorer.model",
+        "explorer.system",
     },
 }
 

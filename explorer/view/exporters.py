@@ -45,6 +45,7 @@ from explorer.model.layout import Layout
 from explorer.model.playback import describe
 from explorer.model.session import Session
 from explorer.model.text import tr
+from explorer.system import use_utf8
 from explorer.view.camera import INSET, MARGIN, Camera
 from explorer.view.fonts import load_fonts, ui_font
 from explorer.view.paint import (
@@ -221,6 +222,7 @@ def application() -> QGuiApplication:
         from PySide6.QtWidgets import QApplication  # a later window in this process needs this kind
 
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
+        use_utf8()
         app = QApplication(["backstep"])
         _kept.append(app)
     load_fonts()
