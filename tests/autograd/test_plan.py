@@ -1,0 +1,223 @@
+"""Compiled plans against the recorded graph: the same numbers, however the leaves change."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import autograd as ag
+from autograd import OPS, Graph, scalars, tensor
+from autograd.batches import ScalarPlan, compile_plan
+from autograd.plan import Plan
+from scenes import SCENES
+
+
+def assert_equal_to_graph(plan, graph, loss):
+    """Every value, gradient and contribution, up to the order of sums."""
+    graph.forward()
+    graph.backward(loss)
+    for node in graph.nodes:
+        i = node.id
+        if i > loss.id:
+            continue
+        np.testing.assert_allclose(plan.value(i), node.value, rtol=1e-12, atol=1e-13)
+        if node.grad is not None:
+            got = plan.grad(i)
+            scale = np.max(np.abs(node.grad), initial=1e-6)
+            assert got is not None
+            assert np.max(np.abs(got - node.grad), initial=0.0) <= 1e-12 * scale, graph.describe(i)
+        for slot, sent in enumerate(node.contributions):
+            if sent is not None:
+                np.testing.assert_allclose(plan.contribution(i, slot), sent, rtol=1e-9, atol=1e-12)
+
+
+def change_leaves(plan, graph, rng):
+    for leaf in graph.leaves("parameter", "input"):
+        leaf.value = leaf.value + 0.1 * rng.normal(size=leaf.shape)
+        plan.set(leaf.id, leaf.value)
+    plan.run()
+
+
+@pytest.mark.parametrize("scene", sorted(SCENES))
+@pytest.mark.parametrize("scalar", [False, True])
+def test_scenes_replay_as_recorded(scene, scalar):
+    if scene == "expression" and scalar:
+        pytest.skip("the expression is scalar as it is")
+    recording = SCENES[scene].build(scalar=scalar)
+    graph, loss = recording.graph, recording.loss
+    plan = compile_plan(graph, loss)
+    assert isinstance(plan, ScalarPlan) == (scalar or scene == "expression")
+    assert_equal_to_graph(plan, graph, loss)
+    change_leaves(plan, graph, np.random.default_rng(1))
+    assert_equal_to_graph(plan, graph, loss)
+
+
+@pytest.mark.parametrize("stage", ["cec", "gates", "forget", "peephole"])
+def test_a_long_lstm_uses_one_product_for_each_matrix(stage):
+    recording = SCENES["lstm"].build({"stage": stage, "T": 12, "hidden": 3})
+    plan = Plan(recording.graph, recording.loss)
+    assert_equal_to_graph(plan, recording.graph, recording.loss)
+    dots = sum(call is np.dot for call, _ in plan._backward)
+    matrices = sum(leaf.ndim == 2 for leaf in recording.graph.leaves("parameter"))
+    assert dots <= 12 * matrices + matrices  # one each per step for the state, one each for the weights
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_every_op_can_be_planned(name):
+    op = OPS[name]
+    rng = np.random.default_rng(3)
+    for sample in op.samples:
+        with Graph() as graph:
+            xs = [
+                tensor(rng.uniform(sample.low, sample.high, s), f"x{k}") for k, s in enumerate(sample.shapes)
+            ]
+            y = getattr(ag, name)(*(xs if op.arity is not None else [xs]), **sample.attrs)
+            loss = ag.sum(y * rng.normal(size=y.shape))
+        plan = Plan(graph, loss)
+        assert_equal_to_graph(plan, graph, loss)
+        for leaf in xs:  # small enough a change to stay where the op is smooth
+            leaf.value = leaf.value * 1.001
+            plan.set(leaf.id, leaf.value)
+        plan.run()
+        assert_equal_to_graph(plan, graph, loss)
+
+
+PAIRS = [ag.add, ag.subtract, ag.multiply, ag.maximum]
+SINGLES = [ag.tanh, ag.sigmoid, ag.relu, ag.negative, ag.sin]
+steps = st.lists(
+    st.tuples(st.integers(0, 8), st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=40
+)
+
+
+def random_graph(recipe, shape, seed):
+    rng = np.random.default_rng(seed)
+    with Graph() as graph:
+        made = [tensor(rng.normal(size=shape), name) for name in "abc"]
+        for kind, i, j in recipe:
+            a, b = made[i % len(made)], made[j % len(made)]
+            made.append(PAIRS[kind](a, b) if kind < 4 else SINGLES[kind - 4](a))
+        out = made[-1] if not shape else ag.sum(made[-1])
+        loss = out + ag.add_n([m if not shape else ag.sum(m) for m in made[:5]])
+    return graph, loss
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps, st.sampled_from([(), (3,), (2, 2)]), st.integers(0, 1000))
+def test_random_graphs_replay_as_recorded(recipe, shape, seed):
+    graph, loss = random_graph(recipe, shape, seed)
+    plan = compile_plan(graph, loss)
+    assert_equal_to_graph(plan, graph, loss)
+    change_leaves(plan, graph, np.random.default_rng(seed))
+    assert_equal_to_graph(plan, graph, loss)
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps, st.integers(0, 1000))
+def test_batched_equals_unbatched(recipe, seed):
+    graph, loss = random_graph(recipe, (), seed)
+    one, many = Plan(graph, loss), ScalarPlan(graph, loss)
+    for node in graph.nodes:
+        np.testing.assert_allclose(many.value(node.id), one.value(node.id), rtol=1e-12, atol=1e-14)
+        if node.grad is not None or one.grad(node.id) is not None:
+            np.testing.assert_allclose(many.grad(node.id), one.grad(node.id), rtol=1e-11, atol=1e-12)
+
+
+def test_slices_of_one_array_join_their_gradients():
+    with Graph() as graph:
+        z = tensor(np.arange(8.0), "z")
+        y = ag.tanh(z)
+        loss = ag.sum(y[0:4] * y[4:8]) + ag.sum(y[2:6] ** 2) + y[1] + ag.sum(y)
+    plan = Plan(graph, loss)
+    assert_equal_to_graph(plan, graph, loss)
+
+
+def test_the_output_may_feed_other_nodes():
+    with Graph() as graph:
+        x = tensor(2.0, "x")
+        loss = x * x
+        loss * 3.0
+    for kind in (Plan, ScalarPlan):
+        plan = kind(graph, loss)
+        assert plan.grad(x.id) == 4.0
+
+
+def test_load_takes_over_the_leaves_of_the_graph():
+    recording = SCENES["bptt"].build()
+    plan = Plan(recording.graph, recording.loss)
+    recording["b"].value = [1.0, 2.0, 3.0]
+    plan.load()
+    plan.run()
+    assert_equal_to_graph(plan, recording.graph, recording.loss)
+
+
+def test_wrong_values_are_refused_with_the_name():
+    recording = SCENES["bptt"].build()
+    plan = Plan(recording.graph, recording.loss)
+    with pytest.raises(ValueError, match=r"W \(3, 3\) can not take a value of shape \(2,\)"):
+        plan.set(recording["W"].id, [1.0, 2.0])
+    with pytest.raises(ValueError, match="computed"):
+        plan.set(recording["u_1"].id, np.zeros(3))
+    with pytest.raises(ValueError, match="scalar output"):
+        Plan(recording.graph, recording["u_1"])
+
+
+def test_a_chain_of_a_hundred_thousand_nodes():
+    with Graph() as graph:
+        x = tensor(1.0, "x")
+        y = x
+        for _ in range(100_000):
+            y = y * 1.00001
+    plan = ScalarPlan(graph, y)
+    assert plan.grad(x.id) == pytest.approx(1.00001**100_000, rel=1e-9)
+
+
+def test_nan_and_infinity_flow_in_silence(recwarn):
+    with Graph() as graph:
+        x = tensor([1.0, 0.0, -1.0], "x")
+        loss = ag.sum(ag.log(x) / x)
+    plan = Plan(graph, loss)
+    plan.run()
+    assert np.isnan(plan.value(loss.id))
+    assert not recwarn.list
+
+
+def test_ten_thousand_runs_do_not_grow():
+    recording = SCENES["cec"].build({"T": 2})
+    plan = Plan(recording.graph, recording.loss)
+    plan.run()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(10_000):
+        plan.run()
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown < 20_000
+
+
+def test_scalars_and_tensors_agree():
+    rng = np.random.default_rng(0)
+    W, x = rng.normal(size=(3, 4)), rng.normal(size=4)
+    with Graph() as whole:
+        loss = ag.sum(ag.tanh(tensor(W, "W") @ tensor(x, "x", "input")) ** 2)
+    with Graph() as parts:
+        w = scalars(W, "W")
+        loss_parts = ag.sum(ag.tanh(w @ scalars(x, "x", "input")) ** 2)
+    a, b = compile_plan(whole, loss), compile_plan(parts, loss_parts)
+    grads = np.array([[b.grad(w[i, j].id) for j in range(4)] for i in range(3)])
+    np.testing.assert_allclose(grads, a.grad(whole.named("W").id), rtol=1e-12)
+
+
+def test_gradients_that_are_handed_on_keep_their_own_array():
+    rng = np.random.default_rng(2)
+    with Graph() as graph:
+        W, b = tensor(rng.normal(size=(3, 3)), "W"), tensor(rng.normal(size=3), "b")
+        x, losses = tensor(rng.normal(size=3), "x", "input"), []
+        for _ in range(5):
+            x = ag.tanh((W @ x) - b)  # the difference hands its gradient on as it is
+            losses.append(ag.sum(x))
+        loss = ag.add_n(losses)
+    plan = Plan(graph, loss)
+    change_leaves(plan, graph, rng)
+    assert_equal_to_graph(plan, graph, loss)
