@@ -478,12 +478,12 @@ class Metric:
     def _edges(self) -> Iterator[Edge]:
         grouped: dict[Any, list[tuple[int, int]]] = {}
         shapes: dict[Any, tuple[int, int, Polyline, bool]] = {}
-        for e in self.t.edges:
+        for e, all_pieces in zip(self.t.edges, self.t.edge_pieces, strict=True):
             source = self._box_of_path(self.t.items[e.source].path)
             target = self._box_of_path(self.t.items[e.target].path)
             if source == target:
                 continue
-            pieces = [(s, p) for s, p in self.t.pieces(e) if s in self.open]
+            pieces = [(s, p) for s, p in all_pieces if s in self.open]
             key = (source, target, tuple(pieces))
             grouped.setdefault(key, []).append((e.consumer, e.slot))
             if key not in shapes:
@@ -508,16 +508,14 @@ class Metric:
 
 def _joined(parts: list[Polyline]) -> Polyline:
     """Pieces as one line without repeated points and without points in the middle of a straight run."""
-    points = np.concatenate(parts)
-    keep = [points[0]]
-    for p in points[1:]:
-        if np.abs(p - keep[-1]).max() > 0.01:
-            keep.append(p)
-    slim = keep[:1]
-    for a, b in itertools.pairwise(keep):
-        d1, d2 = a - slim[-1], b - a
-        if abs(d1[0] * d2[1] - d1[1] * d2[0]) > 0.01 or float(d1 @ d2) < 0:
-            slim.append(a)
-    if len(keep) > 1:
-        slim.append(keep[-1])
+    slim: list[tuple[float, float]] = []
+    for x, y in np.concatenate(parts).tolist():
+        if slim and abs(x - slim[-1][0]) <= 0.01 and abs(y - slim[-1][1]) <= 0.01:
+            continue
+        if len(slim) > 1:
+            (x0, y0), (x1, y1) = slim[-2:]
+            ax, ay, bx, by = x1 - x0, y1 - y0, x - x1, y - y1
+            if abs(ax * by - ay * bx) <= 0.01 and ax * bx + ay * by >= 0:
+                slim.pop()
+        slim.append((x, y))
     return np.array(slim)

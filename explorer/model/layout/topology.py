@@ -11,6 +11,7 @@ import itertools
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from autograd import Graph
@@ -188,8 +189,9 @@ class Topology:
             self.in_port[scope, source] = (key, n)
             self.templates[star(scope)].in_ports.setdefault((key, n))
         connected = set()
-        for e in self.edges:
-            for scope, piece in self.pieces(e):
+        self.edge_pieces = [self._pieces(e) for e in self.edges]
+        for e, pieces in zip(self.edges, self.edge_pieces, strict=True):
+            for scope, piece in pieces:
                 template = self.templates[star(scope)]
                 template.edges.setdefault(piece)
                 connected.add(scope)
@@ -201,7 +203,7 @@ class Topology:
             if template.kind == "dag" and template.key and items and connected.isdisjoint(template.instances):
                 template.kind = "panel"
 
-    def pieces(self, e: GraphEdge) -> list[tuple[Path, tuple[End, End]]]:
+    def _pieces(self, e: GraphEdge) -> list[tuple[Path, tuple[End, End]]]:
         """An edge cut at scope borders: (scope, piece) from the source outward, across, and inward."""
         pu, pv = self.items[e.source].path, self.items[e.target].path
         k = common(pu, pv)
@@ -492,6 +494,7 @@ def _part(scope: str) -> str:
     return f"‹{scope.replace('/', '∕')}›" if strange else scope
 
 
+@lru_cache(maxsize=65_536)
 def star(path: Path) -> Path:
     """The template key of a scope: every time step is any time step."""
     return tuple("t=*" if _TIME.fullmatch(part) else part for part in path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -14,40 +15,43 @@ class Net:
     y: float
     targets: frozenset[float]
 
-    @property
-    def bent(self) -> bool:
-        return any(abs(t - self.y) > 0.05 for t in self.targets)
-
-    @property
+    @cached_property
     def low(self) -> float:
         return min(self.y, *self.targets)
 
-    @property
+    @cached_property
     def high(self) -> float:
         return max(self.y, *self.targets)
+
+    @property
+    def bent(self) -> bool:
+        return self.high - self.low > 0.05
 
 
 def assign_tracks(nets: list[Net]) -> tuple[dict[Hashable, int], int]:
     """Track number of each bent net, from the left, and the number of tracks."""
-    order: list[Net] = []
-    for net in sorted((n for n in nets if n.bent), key=lambda n: (n.low, n.high, repr(n.key))):
-        costs = [
-            sum(_crossings(left, net) for left in order[:k])
-            + sum(_crossings(net, right) for right in order[k:])
-            for k in range(len(order) + 1)
-        ]
-        order.insert(costs.index(min(costs)), net)
+    bent = sorted((n for n in nets if n.bent), key=lambda n: (n.low, n.high, repr(n.key)))
+    cost = [[_crossings(left, right) for right in bent] for left in bent]
+    order: list[int] = []
+    for new in range(len(bent)):  # each where it crosses least; moving right past i changes one pair
+        now = best = sum(cost[new][i] for i in order)
+        place = 0
+        for k, i in enumerate(order):
+            now += cost[i][new] - cost[new][i]
+            if now < best:
+                best, place = now, k + 1
+        order.insert(place, new)
     for _ in range(8):
         swapped = False
         for k in range(len(order) - 1):
             a, b = order[k], order[k + 1]
-            if _crossings(b, a) < _crossings(a, b):
+            if cost[b][a] < cost[a][b]:
                 order[k], order[k + 1] = b, a
                 swapped = True
         if not swapped:
             break
     tracks: list[list[Net]] = []
-    for net in order:
+    for net in [bent[i] for i in order]:
         if tracks and all(net.high < other.low - 4 or net.low > other.high + 4 for other in tracks[-1]):
             tracks[-1].append(net)
         else:
