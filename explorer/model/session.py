@@ -6,6 +6,7 @@ every listener once. Stepping and scrubbing only set `t`; nothing is ever undone
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
@@ -215,7 +216,7 @@ class Session:
     def frame(self, t: float | None = None) -> Frame:
         """What the picture looks like at t (by default: now)."""
         moment = self.state.t if t is None else t
-        key = (moment, id(self._trace), id(self._layout))
+        key = (moment, self._trace, self._layout)
         if self._frame is None or self._frame[0] != key:
             self._frame = key, frame_at(self.trace, self.layout, moment)
         return self._frame[1]
@@ -232,7 +233,7 @@ class Session:
     def _checked_edits(self, edits: Mapping[str, Any]) -> dict[str, np.ndarray]:
         assert self.recording is not None
         graph = self.recording.graph
-        by_key = {leaf_key(graph, leaf.id): leaf for leaf in graph.leaves()}
+        by_key = leaves_by_key(graph)
         checked = {}
         for key, value in edits.items():
             if key not in by_key:
@@ -308,7 +309,7 @@ class Session:
         own = self.recording is self._own
         self._originals = self._own_values if own else tuple(self.recording.graph.values)
         edits = {}
-        by_key = {leaf_key(self.recording.graph, leaf.id): leaf for leaf in self.recording.graph.leaves()}
+        by_key = leaves_by_key(self.recording.graph)
         for (
             key,
             value,
@@ -344,9 +345,10 @@ class Session:
         """Put the edited values into the leaves and run the recorded graph again."""
         assert self.recording is not None
         graph = self.recording.graph
-        for leaf in graph.leaves():
-            value = state.edits.get(leaf_key(graph, leaf.id))
-            leaf.value = self._originals[leaf.id] if value is None else value
+        for key, leaf in leaves_by_key(graph).items():
+            value = state.edits.get(key, self._originals[leaf.id])
+            if value is not leaf.value:
+                leaf.value = value
         self._trace = Trace.run(graph, self.recording.loss)
 
     @cached_property
@@ -376,6 +378,14 @@ def leaf_key(graph: Graph, node: int) -> str:
     """The name under which edits of a leaf are kept: its own where that is unique, else its number."""
     name = graph.names[node]
     return name if name and graph.names.count(name) == 1 else f"#{node}"
+
+
+def leaves_by_key(graph: Graph) -> dict[str, Tensor]:
+    """All leaves under the keys of `leaf_key`."""
+    uses = Counter(graph.names)
+    return {
+        leaf.name if leaf.name and uses[leaf.name] == 1 else f"#{leaf.id}": leaf for leaf in graph.leaves()
+    }
 
 
 def default_folds(scene: Scene, topology: Topology) -> frozenset[str]:

@@ -113,7 +113,8 @@ class Canvas(QWidget):
     def _follower(self) -> Camera:
         """The camera that goes with the steps where the whole picture would be too small to read."""
         session = self.session
-        key = (id(session.trace), id(session.layout), self.width(), self.height())
+        # an edit changes values, not the order of the steps, and the camera follows these alone
+        key = (session.topology, session.layout, self.width(), self.height())
         if self._follower_key != key:
             self._follower_key = key
             self._follower_kept = Camera(
@@ -249,8 +250,8 @@ class Canvas(QWidget):
         t = frame.t
         ratio = self.devicePixelRatioF()
         key = (
-            id(frame.trace),
-            id(frame.layout),
+            frame.trace,
+            frame.layout,
             floor(t),
             t > floor(t),
             self.size(),
