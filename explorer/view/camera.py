@@ -62,7 +62,7 @@ class Camera:
         self.inset = QRectF(self.width - w - gap, gap, w, h)
         self.top = h + 2 * gap  # the overview has a band of its own, so that it hides nothing
         tall = (self.height - self.top - MARGIN) / self.rect.height()
-        self.zoom = min(max(tall, 0.7 * min(self.height / 540, 1.0), LEGIBLE), 1.5)
+        self.zoom = min(max(tall, 0.7 * min(self.height / 540, 1.0), LEGIBLE), 1.0)
         self.shots = tuple(self._shots(trace, layout))
 
     @property
