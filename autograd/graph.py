@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from autograd.analysis import Path
     from autograd.ops import Op
 
 KINDS = ("parameter", "input", "target", "constant")
@@ -167,6 +168,12 @@ class Graph:
             else None
             for k, j in enumerate(self.inputs[i])
         )
+
+    def paths(self, source: Tensor | int, target: Tensor | int, k: int = 5) -> list[Path]:
+        """The k strongest paths from source to target, strongest first; see `analysis.paths`."""
+        from autograd.analysis import paths  # it reads graphs, so it can not be loaded before them
+
+        return paths(self, source, target, k)
 
     def local_derivative(self, node: int, slot: int) -> np.ndarray | None:
         """∂y/∂input of an element-wise op, with the shape of the op's output; None for any other op."""

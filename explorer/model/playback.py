@@ -100,7 +100,7 @@ def formula_labels(graph: Graph, node: int, notation: Notation) -> list[Label] |
         if literal:
             labels.append(Label(literal))
         if slot:
-            source = graph.inputs[node]["ab".index(slot)]
+            source = graph.inputs[node]["abc".index(slot)]
             if not shown_name(graph, source, notation):
                 return None
             labels.append(node_label(graph, source, notation))
@@ -170,7 +170,7 @@ def step_words(trace: Trace, step: Step, notation: Notation) -> str:
 
 def _filled(template: str, inputs: list[str], gradient: str = "") -> str:
     """A formula's template with its inputs put in, in brackets where it would be read wrongly without."""
-    words = {"a": inputs[0], "b": inputs[-1], "g": gradient}
+    words = {**dict(zip("abc", inputs, strict=False)), "g": gradient}
     joined = {"plus": " + ".join(inputs), "list": "; ".join(inputs)}
     weaker = "+−" if template in ("{a} + {b}", "{a} − {b}") else "+−/⊙·^"
     parts = list(Formatter().parse(template))

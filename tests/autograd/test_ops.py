@@ -105,6 +105,19 @@ P = np.array([[0.5, 1.25, 2.0], [1.5, 0.25, 0.75]])
 V = np.array([0.5, -1.5, 2.5])
 ROW = np.array([1.0, 2.0, 4.0])
 
+IMAGE = np.random.default_rng(5).uniform(-2.0, 2.0, (2, 3, 5, 4))
+FILTERS = np.random.default_rng(6).uniform(-2.0, 2.0, (2, 3, 2, 3))
+
+
+def convolved(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """The definition, place by place."""
+    rows, columns = x.shape[2] - w.shape[2] + 1, x.shape[3] - w.shape[3] + 1
+    y = np.empty((len(x), len(w), rows, columns))
+    for n, k, i, j in np.ndindex(*y.shape):
+        y[n, k, i, j] = (x[n, :, i : i + w.shape[2], j : j + w.shape[3]] * w[k]).sum()
+    return y
+
+
 FORWARD: list[tuple[str, Any, tuple[Any, ...], Any]] = [
     ("add", lambda a, b: a + b, (A, ROW), A + ROW),
     ("subtract", lambda a, b: a - b, (A, B), A - B),
@@ -160,6 +173,90 @@ FORWARD: list[tuple[str, Any, tuple[Any, ...], Any]] = [
     ("softmax", ag.softmax, (A,), np.exp(A) / np.exp(A).sum(axis=1, keepdims=True)),
     ("softmax", lambda a: ag.softmax(a, axis=0), (A,), np.exp(A) / np.exp(A).sum(axis=0)),
     ("log_softmax", ag.log_softmax, (V,), V - np.log(np.exp(V).sum())),
+    ("var", ag.var, (V,), np.array(((V - 0.5) ** 2).sum() / 3)),
+    ("var", lambda a: ag.var(a, axis=1, keepdims=True), (A,), A.var(axis=1, keepdims=True)),
+    ("max", ag.max, (A,), np.array(2.0)),
+    ("max", lambda a: ag.max(a, axis=0), (A,), np.array([1.5, 0.25, 2.0])),
+    ("max", lambda a: ag.max(a, axis=(0, 1), keepdims=True), (A,), np.array([[2.0]])),
+    ("min", ag.min, (A,), np.array(-1.25)),
+    ("min", lambda a: ag.min(a, axis=1), (A,), np.array([-1.25, -0.75])),
+    ("cumsum", ag.cumsum, (A,), np.array([0.5, -0.75, 1.25, 2.75, 3.0, 2.25])),
+    ("cumsum", lambda a: ag.cumsum(a, axis=0), (A,), np.vstack([A[0], A[0] + A[1]])),
+    ("norm", ag.norm, (np.array([3.0, -4.0]),), np.array(5.0)),
+    ("norm", lambda a: ag.norm(a, axis=1, keepdims=True), (A,), np.linalg.norm(A, axis=1, keepdims=True)),
+    ("where", ag.where, (A > 0, A, B), np.array([[0.5, 0.5, 2.0], [1.5, 0.25, 3.0]])),
+    ("where", lambda a: ag.where(a > 0.0, a, 0.0), (A,), A * (A > 0)),
+    ("where", lambda a, b: ag.where([True, False, True], a, b), (V, ROW), np.array([0.5, 2.0, 2.5])),
+    ("clip", lambda a: ag.clip(a, -1.0, 0.5), (A,), np.clip(A, -1.0, 0.5)),
+    ("clip", lambda a: ag.clip(a, high=1.0), (A,), np.minimum(A, 1.0)),
+    ("clip", lambda a: ag.clip(a, low=0.0), (A,), np.maximum(A, 0.0)),
+    ("clip", lambda a, b: ag.clip(a, b, b + 1.0), (A, B), np.clip(A, B, B + 1.0)),
+    ("logsumexp", ag.logsumexp, (A,), np.log(np.exp(A).sum())),
+    ("logsumexp", lambda a: ag.logsumexp(a, axis=0), (A,), np.logaddexp(A[0], A[1])),
+    ("cross_entropy", ag.cross_entropy, (V, 2), np.array(np.log(np.exp(V).sum()) - 2.5)),
+    ("cross_entropy", ag.cross_entropy, (V, [0, 0, 1]), np.array(np.log(np.exp(V).sum()) - 2.5)),
+    ("cross_entropy", ag.cross_entropy, (A, [0, 1]), np.array(np.log(np.exp(A).sum(1)).sum() - 0.75) / 2),
+    (
+        "cross_entropy",
+        lambda u: ag.cross_entropy(u, target=[1, 0, 0], axis=0),
+        (A,),
+        np.array(np.log(np.exp(A).sum(0)).sum() - 1.5 + 1.25 - 2.0) / 3,
+    ),
+    (
+        "binary_cross_entropy",
+        ag.binary_cross_entropy,
+        (V / 10 + 0.5, [0, 1, 0]),
+        np.log([1 / 0.45, 1 / 0.35, 1 / 0.25]).mean(),
+    ),
+    (
+        "binary_cross_entropy_with_logits",
+        ag.binary_cross_entropy_with_logits,
+        (V, 1.0),
+        np.log1p(np.exp(-V)).mean(),
+    ),
+    ("cosine_similarity", ag.cosine_similarity, (V, ROW), (V @ ROW) / np.sqrt((V @ V) * (ROW @ ROW))),
+    ("cosine_similarity", ag.cosine_similarity, (A, 3.0 * A), np.ones(2)),
+    ("embedding", lambda w: ag.embedding(w, [1, 1, 0]), (A,), A[[1, 1, 0]]),
+    ("embedding", lambda w: ag.embedding(w, np.array([1.0, 0.0])), (A,), np.eye(2)[[1, 0]] @ A),
+    ("embedding", lambda w: ag.embedding(w, 1), (A,), A[1]),
+    ("dropout", lambda a: ag.dropout(a, 0.75, mask=A > 0), (A,), np.where(A > 0, 4.0 * A, 0.0)),
+    ("dropout", lambda a: ag.dropout(a, training=False), (A,), A),
+    (
+        "batch_norm",
+        lambda x: ag.batch_norm(x, ROW, V, eps=0.0),
+        (A,),
+        np.sign(A - A.mean(axis=0)) * ROW
+        + V,  # of two numbers one is as far above the mean as the other below
+    ),
+    ("conv2d", ag.conv2d, (IMAGE, FILTERS), convolved(IMAGE, FILTERS)),
+    (
+        "conv2d",
+        ag.conv2d,
+        (IMAGE, FILTERS, [1.0, 2.0]),
+        np.add(convolved(IMAGE, FILTERS), [[[1.0]], [[2.0]]]),
+    ),
+    (
+        "conv2d",
+        lambda x, w: ag.conv2d(x, w, stride=(2, 1), padding=(1, 0)),
+        (IMAGE, FILTERS),
+        convolved(np.pad(IMAGE, ((0, 0), (0, 0), (1, 1), (0, 0))), FILTERS)[:, :, ::2],
+    ),
+    (
+        "conv2d",
+        lambda x, w: ag.conv2d(
+            x, w, padding="same"
+        ),  # two rows: no margin above, one below; three columns: 1, 1
+        (IMAGE, FILTERS),
+        convolved(np.pad(IMAGE, ((0, 0), (0, 0), (0, 1), (1, 1))), FILTERS),
+    ),
+    (
+        "conv2d",
+        lambda x, w: ag.conv2d(x, w, padding="full"),
+        (IMAGE, FILTERS),
+        convolved(np.pad(IMAGE, ((0, 0), (0, 0), (1, 1), (2, 2))), FILTERS),
+    ),
+    ("max_pool2d", ag.max_pool2d, (IMAGE,), IMAGE[:, :, :4, :4].reshape(2, 3, 2, 2, 2, 2).max(axis=(3, 5))),
+    ("avg_pool2d", ag.avg_pool2d, (IMAGE,), IMAGE[:, :, :4, :4].reshape(2, 3, 2, 2, 2, 2).mean(axis=(3, 5))),
     ("greater", lambda a, b: a > b, (A, B), np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])),
     ("less", lambda a, b: a < b, (A, B), np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])),
     ("greater_equal", lambda a: a >= 0.5, (V,), np.array([1.0, 0.0, 1.0])),
@@ -174,8 +271,12 @@ def test_value_is_that_of_a_numpy_expression(name: str, function: Any, values: A
     with Graph():
         y = function(*(tensor(v) for v in values))
     assert y.op == name
-    assert y.shape == wanted.shape
-    np.testing.assert_allclose(y.value, wanted, rtol=1e-14, atol=1e-15)
+    assert y.shape == np.shape(wanted)
+    np.testing.assert_allclose(y.value, wanted, rtol=1e-13, atol=1e-15)
+
+
+def test_the_table_has_every_op() -> None:
+    assert {row[0] for row in FORWARD} == OPS.keys()
 
 
 @pytest.mark.parametrize(
@@ -236,14 +337,178 @@ def test_softmax_masks_with_minus_infinity(name: str) -> None:
     np.testing.assert_allclose(probabilities, [[0.5, 0.0, 0.5], [1 / 3] * 3], rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
-def test_softmax_of_nothing_but_minus_infinity_is_no_probability_and_stays_in_its_row(name: str) -> None:
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+def test_nothing_but_minus_infinity_is_no_probability_and_no_nan(name: str) -> None:
     scores = np.array([[-np.inf, -np.inf], [0.0, 0.0]])
-    y = value(getattr(ag, name), scores)
-    (g,) = gradients(getattr(ag, name), scores, seed=np.array([[1.0, 0.0], [1.0, 0.0]]))
-    assert np.all(np.isnan(y[0]))
-    np.testing.assert_allclose(y[1], [0.5, 0.5] if name == "softmax" else -np.log([2, 2]), rtol=1e-12)
-    assert np.all(np.isfinite(g[1]))
+    option = {"axis": -1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        y = OPS[name].forward(scores, **OPS[name].defaults | option)
+    wanted = {"softmax": [[0.0, 0.0], [0.5, 0.5]], "logsumexp": [-np.inf, np.log(2.0)]}
+    log = [[-np.inf, -np.inf], [-np.log(2.0)] * 2]
+    np.testing.assert_allclose(y, wanted.get(name, log), rtol=1e-12)
+    (g,) = gradients(lambda a: getattr(ag, name)(a, **option), scores)
+    assert np.all(np.isfinite(g))
+    assert name == "log_softmax" or np.array_equal(g[0], [0.0, 0.0])
+
+
+@pytest.mark.parametrize("far", [1e3, 1e300])
+def test_logsumexp_and_cross_entropy_of_large_scores(far: float) -> None:
+    assert value(ag.logsumexp, [far, -far]) == far
+    assert value(ag.logsumexp, [-far, -2.0 * far]) == -far
+    assert value(ag.cross_entropy, [far, 0.0], 1) == far
+    (g, _) = gradients(ag.cross_entropy, [far, 0.0, -far], [0.0, 1.0, 0.0])
+    assert np.array_equal(g, [1.0, -1.0, 0.0])
+
+
+def test_cross_entropy_with_masked_scores() -> None:
+    u, t = [-np.inf, 0.0, 0.0], [0.0, 1.0, 0.0]
+    assert value(ag.cross_entropy, u, t) == pytest.approx(np.log(2.0))
+    assert np.array_equal(gradients(ag.cross_entropy, u, t)[0], [0.0, -0.5, 0.5])
+    assert value(ag.cross_entropy, u, 0) == np.inf
+
+
+def test_gradients_of_the_losses_are_prediction_minus_target() -> None:
+    u = np.array([[0.5, -1.5, 2.5], [0.0, 1.0, -1.0]])
+    p = np.exp(u) / np.exp(u).sum(axis=1, keepdims=True)
+    onehot = np.eye(3)[[2, 0]]
+    np.testing.assert_allclose(gradients(ag.cross_entropy, u, onehot)[0], (p - onehot) / 2, rtol=1e-12)
+    by_number, to_number = gradients(ag.cross_entropy, u, [2, 0])
+    np.testing.assert_allclose(by_number, (p - onehot) / 2, rtol=1e-12)
+    assert np.array_equal(to_number, [0.0, 0.0])
+    (g, _) = gradients(ag.binary_cross_entropy_with_logits, u[0], onehot[0])
+    np.testing.assert_allclose(g, (1 / (1 + np.exp(-u[0])) - onehot[0]) / 3, rtol=1e-12)
+
+
+def test_binary_cross_entropy_is_exact_far_out() -> None:
+    loss = ag.binary_cross_entropy_with_logits
+    for u, target in ((40.0, 1.0), (-40.0, 0.0)):
+        assert value(loss, u, target) == pytest.approx(np.exp(-40.0), rel=1e-12)
+    assert value(loss, -800.0, 1.0) == 800.0
+    assert gradients(loss, -800.0, 1.0)[0] == -1.0
+    assert value(ag.binary_cross_entropy, 0.0, 1.0) == 100.0  # not infinite
+    assert value(ag.binary_cross_entropy, [0.0, 1.0], [0.0, 1.0]) == 0.0
+    assert np.array_equal(gradients(ag.binary_cross_entropy, [0.0, 1.0], [0.0, 1.0])[0], [0.0, 0.0])
+
+
+def test_the_zero_vector_has_no_direction() -> None:
+    assert np.array_equal(gradients(ag.norm, [0.0, 0.0])[0], [0.0, 0.0])
+    (g,) = gradients(lambda a: ag.norm(a, axis=1), [[0.0, 0.0], [3.0, -4.0]])
+    np.testing.assert_allclose(g, [[0.0, 0.0], [0.6, -0.8]], rtol=1e-15)
+    assert value(ag.cosine_similarity, [0.0, 0.0], [1.0, 2.0]) == 0.0
+    for grad in gradients(ag.cosine_similarity, [0.0, 0.0], [1.0, 2.0]):
+        assert np.array_equal(grad, [0.0, 0.0])
+
+
+def test_cosine_gradient_is_orthogonal_to_each_vector() -> None:
+    a, b = np.array([1.0, -2.0, 0.5]), np.array([0.5, 1.0, 3.0])
+    ga, gb = gradients(ag.cosine_similarity, a, b)
+    assert abs(ga @ a) < 1e-15 and abs(gb @ b) < 1e-15
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, (0, 1), (-1, 0)])
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_extremes_send_to_the_first_of_equals(name: str, axis: Any) -> None:
+    a = np.array([[1.0, 3.0, 3.0], [3.0, 1.0, 1.0]]) * (1.0 if name == "max" else -1.0)
+    (g,) = gradients(lambda x: getattr(ag, name)(x, axis=axis), a)
+    wanted = {0: [[0, 1, 1], [1, 0, 0]], 1: [[0, 1, 0], [1, 0, 0]]}
+    assert np.array_equal(g, wanted.get(axis, [[0, 1, 0], [0, 0, 0]]))
+
+
+def test_max_pool_sends_to_the_first_of_equals() -> None:
+    (g,) = gradients(ag.max_pool2d, np.ones((1, 1, 4, 4)))
+    assert np.array_equal(g[0, 0], np.kron(np.ones((2, 2)), [[1.0, 0.0], [0.0, 0.0]]))
+    # the margin is never the largest
+    (g,) = gradients(lambda a: ag.max_pool2d(a, 3, 2, 1), np.full((1, 1, 3, 3), -5.0))
+    assert g.sum() == 4.0
+
+
+def test_where_sends_to_what_was_chosen_and_nowhere_else() -> None:
+    c, a, b = gradients(ag.where, [1.0, 0.0, -2.0], [1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
+    assert np.array_equal(c, [0.0, 0.0, 0.0])
+    assert np.array_equal(a, [1.0, 0.0, 1.0])
+    assert np.array_equal(b, [0.0, 1.0, 0.0])
+    # an infinite gradient of the one side does not become NaN on the other
+    _, a, b = gradients(ag.where, [1.0, 0.0], [1.0, 1.0], [1.0, 1.0], seed=np.array([np.inf, np.inf]))
+    assert np.array_equal(a, [np.inf, 0.0]) and np.array_equal(b, [0.0, np.inf])
+
+
+def test_clip_passes_gradient_on_its_limits_and_not_outside() -> None:
+    a, low, high = gradients(ag.clip, [-2.0, -1.0, 0.0, 1.0, 2.0], -1.0, 1.0)
+    assert np.array_equal(a, [0.0, 1.0, 1.0, 1.0, 0.0])
+    assert low == 1.0 and high == 1.0
+
+
+def test_dropout_drops_the_same_elements_at_every_replay() -> None:
+    with Graph() as g:
+        a = tensor(np.ones((20, 30)))
+        y, other = ag.dropout(a, 0.25, seed=3), ag.dropout(a, 0.25, seed=4)
+    first = y.value
+    g.forward()
+    assert np.array_equal(y.value, first)
+    assert not np.array_equal(first, other.value)
+    assert set(np.unique(first)) == {0.0, 1.0 / 0.75}
+    assert np.mean(first == 0.0) == pytest.approx(0.25, abs=0.06)
+    assert np.array_equal(y.attrs["mask"], first > 0)
+    y.backward(np.ones(y.shape))
+    assert np.array_equal(np.asarray(a.grad), first)
+    assert np.array_equal(value(lambda x: ag.dropout(x, 1.0), [1.0, 2.0]), [0.0, 0.0])
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (2, 3, 4, 2)])
+def test_batch_norm_standardises_and_its_gradient_sums_to_0(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(4)
+    axes = (0, *range(2, len(shape)))
+    x = rng.uniform(-3.0, 5.0, shape)
+    y = value(lambda a: ag.batch_norm(a, np.ones(3), np.zeros(3), eps=0.0), x)
+    np.testing.assert_allclose(y.mean(axis=axes), 0.0, atol=1e-14)
+    np.testing.assert_allclose(y.var(axis=axes), 1.0, rtol=1e-13)
+    gx, _, gbeta = gradients(ag.batch_norm, x, [1.0, 2.0, 3.0], np.zeros(3), seed=rng.uniform(0, 1, shape))
+    np.testing.assert_allclose(gx.sum(axis=axes), 0.0, atol=1e-13)
+    assert gbeta.shape == (3,)
+
+
+def test_embedding_is_the_product_with_one_hot_vectors() -> None:
+    seed = np.arange(9.0).reshape(3, 3)
+    (by_rows,) = gradients(lambda w: ag.embedding(w, [3, 0, 3]), np.ones((4, 3)), seed=seed)
+    (by_product,) = gradients(lambda w: np.eye(4)[[3, 0, 3]] @ w, np.ones((4, 3)), seed=seed)
+    assert np.array_equal(by_rows, by_product)
+    assert not np.any(by_rows[[1, 2]])
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        np.array([0, 2, 2]),
+        np.array([[0, 1], [2, 2]]),
+        (np.array([0, 2, 0]), np.array([1, 0, 1])),
+        (slice(None), np.array([1, 1])),
+        (np.array([2, 2]), slice(0, 1)),
+        (slice(None), None, 1),
+        np.array([True, False, True]),
+        (..., -1),
+    ],
+    ids=str,
+)
+def test_every_way_to_index(index: Any) -> None:
+    a = np.arange(6.0).reshape(3, 2)
+    y = value(lambda x: x[index], a)
+    assert np.array_equal(y, a[index])
+    (g,) = gradients(lambda x: x[index], a, seed=np.arange(1.0, y.size + 1.0).reshape(y.shape))
+    wanted = np.zeros(6)
+    for place, part in zip(a[index].ravel().astype(int), np.arange(1.0, y.size + 1.0), strict=True):
+        wanted[place] += part  # the elements are their own places
+    assert np.array_equal(g.ravel(), wanted)
+
+
+@pytest.mark.parametrize("size", [5, 6, 7, 8])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_same_padding_keeps_the_size_and_puts_the_larger_half_at_the_end(size: int, stride: int) -> None:
+    x, w = np.zeros((1, 1, size, size)), np.ones((1, 1, 4, 3))
+    assert value(lambda a: ag.conv2d(a, w, stride=stride, padding="same"), x).shape[2] == -(-size // stride)
+    x[:, :, 0] = 1.0  # a first row of ones: with less margin at the start, the first window sees it
+    y = value(lambda a: ag.conv2d(a, w, padding="same"), x)
+    assert np.array_equal(y[0, 0, :3, 1], [3.0, 3.0, 0.0])
 
 
 @pytest.mark.parametrize("name", ["relu", "abs"])
@@ -293,6 +558,24 @@ def test_stop_gradient_cuts_one_way_only() -> None:
 # How ops are called
 
 
+def test_inputs_by_name_and_left_out() -> None:
+    with Graph():
+        x, w, b = tensor(IMAGE), tensor(FILTERS), tensor([1.0, 2.0])
+        by_place, by_name = ag.conv2d(x, w, b, 2), ag.conv2d(x, w=w, b=b, stride=2)
+        assert np.array_equal(by_place.value, by_name.value)
+        assert len(ag.conv2d(x, w).inputs) == len(ag.conv2d(x, w, None, 2).inputs) == 2
+        assert ag.cross_entropy(logits=b, target=1).op == "cross_entropy"
+
+
+def test_scalar_form() -> None:
+    with Graph():
+        a = ag.scalars(A, "a")
+        assert ag.where(a, a, 0.0).shape == ag.clip(a, -1.0, 1.0).shape == (2, 3)
+        for name in ("max", "var", "softmax", "dropout", "cumsum", "norm"):
+            with pytest.raises(TypeError, match=f"{name} has no scalar form"):
+                getattr(ag, name)(a)
+
+
 def test_options_by_place_and_by_name_are_the_same() -> None:
     with Graph():
         a = tensor(A)
@@ -305,6 +588,9 @@ def test_options_by_place_and_by_name_are_the_same() -> None:
     [
         (lambda a: ag.add(a), "add takes 2 inputs, 1 given"),
         (lambda a: ag.sum(a, axes=1), "sum has no option axes"),
+        (lambda a: ag.sum(a, 1, axis=1), "sum got axis twice"),
+        (lambda a: ag.add(a, a, a=a), "add got a twice"),
+        (lambda a: ag.conv2d(a), "conv2d takes at least 2 inputs, 1 given"),
         (lambda a: ag.tanh(a, 1, 2), "tanh takes at most 0 options, 2 given"),
         (lambda a: ag.add(a, "one"), "add takes tensors, arrays and numbers, not str"),
         (lambda a: a + None, "add takes tensors, arrays and numbers, not NoneType"),
@@ -329,6 +615,40 @@ def test_wrong_calls_are_refused(call: Any, words: str) -> None:
         (lambda a, b: ag.reshape(a, (4, 4)), ["reshape", r"left \(2, 3\)"]),
         (lambda a, b: b[5], ["getitem", r"right \(2,\)"]),
         (lambda a, b: ag.sum(a, axis=4), ["sum", r"left \(2, 3\)"]),
+        (lambda a, b: ag.where(a, b, 1.0), ["where", r"left \(2, 3\)", r"right \(2,\)"]),
+        (lambda a, b: ag.cross_entropy(a, b[:1]), ["cross_entropy", "class numbers", r"left \(2, 3\)"]),
+        (lambda a, b: ag.cross_entropy(a, [0, 3]), ["cross_entropy", "class 3 is not one of 0 … 2"]),
+        (lambda a, b: ag.cross_entropy(a, [0.5, 1]), ["cross_entropy", "class 0.5 is not one of 0 … 2"]),
+        (lambda a, b: ag.binary_cross_entropy(a + 2.0, a), ["binary_cross_entropy", r"\[0, 1\]"]),
+        (lambda a, b: ag.binary_cross_entropy(a, b), ["binary_cross_entropy", "equal"]),
+        (
+            lambda a, b: ag.binary_cross_entropy_with_logits(a, b),
+            [r"left \(2, 3\)", r"right \(2,\)", "equal"],
+        ),
+        (lambda a, b: ag.cosine_similarity(a, b), ["cosine_similarity", r"left \(2, 3\)"]),
+        (lambda a, b: ag.embedding(a, [0, 2]), ["embedding", r"left \(2, 3\)", "index 2 is not in 0 … 1"]),
+        (lambda a, b: ag.embedding(a, -1), ["embedding", "index -1"]),
+        (lambda a, b: ag.embedding(a, [0.5]), ["embedding", "whole numbers"]),
+        (lambda a, b: ag.embedding(b, 0), ["embedding", "matrix"]),
+        (lambda a, b: ag.dropout(a, 1.5), ["dropout", r"\[0, 1\]"]),
+        (lambda a, b: ag.dropout(a, mask=[True]), ["dropout", r"mask has shape \(1,\)"]),
+        (lambda a, b: ag.batch_norm(a, b, b), ["batch_norm", r"shape \(3,\)", r"right \(2,\)"]),
+        (lambda a, b: ag.batch_norm(b, b, b), ["batch_norm", "batch"]),
+        (lambda a, b: ag.conv2d(a, a), ["conv2d", r"left \(2, 3\)", "four axes"]),
+        (
+            lambda a, b: ag.conv2d(np.ones((1, 2, 3, 3)), np.ones((1, 3, 2, 2))),
+            ["2 channels, the filters have 3"],
+        ),
+        (lambda a, b: ag.conv2d(np.ones((1, 2, 3, 3)), np.ones((1, 2, 2, 2)), a), ["bias", r"\(1,\)"]),
+        (lambda a, b: ag.conv2d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3))), [r"\(3, 3\) does not fit"]),
+        (
+            lambda a, b: ag.conv2d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 1, 1)), padding="big"),
+            ["valid, same, full"],
+        ),
+        (lambda a, b: ag.conv2d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 1, 1)), stride=0), ["stride"]),
+        (lambda a, b: ag.max_pool2d(np.ones((1, 1, 2, 2)), padding=2), ["max_pool2d", "see nothing"]),
+        (lambda a, b: ag.avg_pool2d(a), ["avg_pool2d", r"left \(2, 3\)", "four axes"]),
+        (lambda a, b: ag.max(a, axis=2), ["max", r"left \(2, 3\)"]),
         (lambda a, b: ag.tanh(a) + ag.exp(b), ["add", r"tanh #2 \(2, 3\)", r"exp #3 \(2,\)"]),
     ],
 )

@@ -175,7 +175,8 @@ def test_an_edit_gives_the_loss_of_a_network_built_with_that_value(name: str, va
     assert loss(session) == float(fresh.loss.value)
     for leaf in fresh.graph.leaves("parameter", "input"):
         assert equal(session.trace.grads[leaf.id], leaf.grad)
-    for report in check_gradients(session.recording.loss, [session.recording.graph.named("W_f")]):
+    # a wider step than the default: with a saturated gate the gradient is so small that round-off shows
+    for report in check_gradients(session.recording.loss, [session.recording.graph.named("W_f")], h=1e-5):
         assert report.passes(1e-6)
 
 

@@ -1,0 +1,73 @@
+"""Probabilities from scores.
+
+Scores that are all −∞, a row where everything is masked, have no probabilities: softmax gives 0 for each of
+them, log_softmax and logsumexp give −∞, and no NaN comes back.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autograd.ops.definition import Sample, op
+
+
+@op(
+    "softmax",
+    r"y_i = \frac{e^{a_i}}{\sum_j e^{a_j}}",
+    "softmax({a})",
+    vjp=(lambda g, y, a, axis: y * (g - np.sum(g * y, axis=axis, keepdims=True)),),
+    partials=(r"\frac{\partial y_i}{\partial a_j} = y_i\,([\,i = j\,] - y_j)",),
+    back=("y ⊙ ({g} − Σ {g} ⊙ y)",),
+    samples=(Sample(((4,),)), Sample(((2, 3),)), Sample(((2, 3),), attrs={"axis": 0})),
+)
+def softmax(a, axis=-1):
+    """Probabilities from scores; the maximum is subtracted first, so that large scores do not overflow."""
+    top = np.max(a, axis=axis, keepdims=True)
+    e = np.exp(a - np.where(np.isfinite(top), top, 0.0))
+    total = np.sum(e, axis=axis, keepdims=True)
+    return e / np.where(total == 0.0, 1.0, total)
+
+
+@op(
+    "log softmax",
+    r"y_i = a_i - \log \sum_j e^{a_j}",
+    "log_softmax({a})",
+    vjp=(lambda g, y, a, axis: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True),),
+    partials=(r"\frac{\partial y_i}{\partial a_j} = [\,i = j\,] - e^{y_j}",),
+    back=("{g} − softmax({a}) Σ {g}",),
+    samples=(Sample(((4,),)), Sample(((2, 3),))),
+)
+def log_softmax(a, axis=-1):
+    """Logarithm of the softmax without the detour through tiny probabilities."""
+    top = np.max(a, axis=axis, keepdims=True)
+    shifted = a - np.where(np.isfinite(top), top, 0.0)
+    total = np.sum(np.exp(shifted), axis=axis, keepdims=True)
+    return shifted - np.log(np.where(total == 0.0, 1.0, total))
+
+
+def _logsumexp_back(g, y, a, axis, keepdims):
+    if axis is not None and not keepdims:
+        g, y = np.expand_dims(g, axis), np.expand_dims(y, axis)
+    return g * np.exp(a - np.where(y == -np.inf, 0.0, y))
+
+
+@op(
+    "log Σ exp",
+    r"y = \log \sum_i e^{a_i}",
+    "log Σ exp({a})",
+    vjp=(_logsumexp_back,),
+    partials=(r"\frac{\partial y}{\partial a_i} = e^{a_i - y}",),
+    back=("{g} softmax({a})",),
+    samples=(
+        Sample(((2, 3),)),
+        Sample(((2, 3),), attrs={"axis": 1}),
+        Sample(((2, 3),), attrs={"axis": 0, "keepdims": True}),
+    ),
+)
+def logsumexp(a, axis=None, keepdims=False):
+    """Smooth maximum: the logarithm of the summed exponentials. Its gradient is the softmax."""
+    top = np.max(a, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    total = np.sum(np.exp(a - top), axis=axis, keepdims=True)
+    y = np.where(total == 0.0, -np.inf, np.log(np.where(total == 0.0, 1.0, total)) + top)
+    return y if keepdims else np.squeeze(y, axis)
