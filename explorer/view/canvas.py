@@ -375,7 +375,14 @@ class Canvas(QWidget):
                 self._animation.start()
             else:
                 self._fold_from = None
+            if self._fitted is not None and session.state.camera == self._fitted:
+                QTimer.singleShot(0, self, self._keep_fitted)  # when this change has been told to everybody
         self.update()
+
+    def _keep_fitted(self) -> None:
+        """What was wholly in view stays so when scopes open."""
+        if self.session.recording is not None and self.session.state.camera == self._fitted:
+            self.show_everything()
 
     # The hand
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, QRectF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QSpinBox
@@ -207,6 +207,16 @@ def test_click_on_a_title_folds_and_on_the_box_unfolds(window):
     box = next(b for b in session.layout.boxes if b.scope == "lstm/t=2" and b.kind == "scope")
     click(window, window.canvas.transform().map(QPointF(box.x, box.y)).toPoint())
     assert "lstm/t=2" not in session.state.folded
+
+
+def test_what_is_wholly_in_view_stays_so_when_a_scope_opens(window, qtbot):
+    window.open_scene("lstm")
+    everything_in_view(window)
+    before = window.canvas.camera()
+    window.session.fold("lstm/t=2/forget", False)
+    qtbot.waitUntil(lambda: window.canvas.camera() != before)
+    seen = window.canvas.transform().inverted()[0].mapRect(QRectF(window.canvas.rect()))
+    assert seen.contains(paint.bounds(window.session.frame()))
 
 
 def test_wheel_zooms_about_the_pointer_and_dragging_the_ground_pans(bptt, qtbot):
