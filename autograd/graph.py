@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 KINDS = ("parameter", "input", "target", "constant")
 _TRAINABLE = ("parameter", "input")  # the kinds of leaf that get a gradient
+_NO_ATTRS: dict[str, Any] = {}  # shared by all nodes without; attributes are never changed
 _recording: list[Graph] = []
 
 
@@ -89,7 +90,7 @@ class Graph:
         """Add one row and return its handle."""
         self.ops.append(op)
         self.inputs.append(inputs)
-        self.attrs.append(attrs or {})
+        self.attrs.append(_NO_ATTRS if attrs is None else attrs)
         self.names.append(name)
         self.kinds.append(kind)
         self.scopes.append(self._scope)
@@ -98,8 +99,11 @@ class Graph:
         self.values.append(value)
         self.grads.append(None)
         self.contributions.append(())
-        needs = kind in _TRAINABLE if op is None else any(self.needs_grad[i] for i in inputs)
-        self.needs_grad.append(needs)
+        if op is None:
+            self.needs_grad.append(kind in _TRAINABLE)
+        else:
+            known = self.needs_grad
+            known.append(any([known[i] for i in inputs]))
         handle = Tensor(self, len(self.inputs) - 1)
         self._handles.append(handle)
         return handle

@@ -111,8 +111,13 @@ def op(
 def _recorder(definition: Op) -> Callable[..., Any]:
     """The function that users call: binds arguments, and records the op or builds its scalar form."""
     arity, attr_names = definition.arity, tuple(definition.defaults)
+    plain = definition.prepare is None and not definition.optional
 
     def record_call(*args: Any, **kwargs: Any) -> Any:
+        if plain and not kwargs and len(args) == arity and type(args[0]) is Tensor:
+            graph = args[0].graph  # the common case, and the one of which there are hundreds of thousands
+            if arity == 1 or (arity == 2 and type(args[1]) is Tensor and args[1].graph is graph):
+                return _append(definition, graph, tuple([x.id for x in args]), definition.defaults)
         if arity is None:
             operands, rest = list(args[0]), args[1:]
         else:
@@ -164,7 +169,10 @@ def record(definition: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Te
     """
     graph = next((x.graph for x in operands if isinstance(x, Tensor)), None) or current_graph()
     handles = [_as_tensor(x, graph, definition) for x in operands]
-    ids = tuple(h.id for h in handles)
+    return _append(definition, graph, tuple(h.id for h in handles), attrs)
+
+
+def _append(definition: Op, graph: Graph, ids: tuple[int, ...], attrs: dict[str, Any]) -> Tensor:
     values = [graph.values[i] for i in ids]
     try:
         with np.errstate(all="ignore"):
