@@ -109,12 +109,32 @@ class Plan:
     def _compute(self, tape: Tape, i: int, homes: _Homes) -> np.ndarray:
         graph, home = self.graph, homes.value(i)
         op = graph.ops[i]
+        if i in homes.early:
+            return homes.early[i].row(i, tape, self.values)
         if op is None:
             buffer = np.empty(graph.values[i].shape) if home is None else home
             np.copyto(buffer, graph.values[i])
             return buffer
         inputs = [self.values[j] for j in graph.inputs[i]]
         return tape.trace(lambda *xs: op.forward(*xs, **graph.attrs[i]), inputs, home)
+
+
+class _Early:
+    """Products of one matrix with leaves only: one product of matrices at the start, and one at the end."""
+
+    def __init__(
+        self, matrix: int, products: list[int], leaves: list[int], inputs: np.ndarray, rows: int
+    ) -> None:
+        self.matrix, self.products, self.leaves, self.inputs = matrix, products, leaves, inputs
+        self.block = np.zeros((len(products), rows))
+        self._emitted = False
+
+    def row(self, product: int, tape: Tape, values: list[np.ndarray]) -> np.ndarray:
+        """The value of one of the products; the first that is asked for has all of them computed."""
+        if not self._emitted:
+            tape.emit(np.dot, (self.inputs, values[self.matrix].T, self.block))
+            self._emitted = True
+        return self.block[self.products.index(product)]
 
 
 class _Homes:
@@ -134,6 +154,11 @@ class _Homes:
         deferred = list(self.uses.values())
         self._values = self._rows([[graph.inputs[v][1] for v in vs] for vs in deferred])
         self._grads = self._rows([[self._origin(v) for v in vs] for vs in deferred])
+        self.early: dict[int, _Early] = {}
+        for w, vs in self.uses.items():
+            group = self._early(w, vs)
+            if group is not None:
+                self.early.update(dict.fromkeys(vs, group))
 
     def value(self, node: int) -> np.ndarray | None:
         """Where the value of a node has to be computed to; None for anywhere."""
@@ -141,6 +166,15 @@ class _Homes:
 
     def grad(self, node: int) -> np.ndarray | None:
         return self._grads.get(node)
+
+    def _early(self, w: int, products: list[int]) -> _Early | None:
+        graph = self.graph
+        leaves = [graph.inputs[v][1] for v in products]
+        alone = all(graph.ops[x] is None and len(self.consumers[x]) == 1 for x in leaves)
+        if not alone or any(v in self._values for v in products):
+            return None
+        inputs = _consecutive([self._values[x] for x in leaves])
+        return None if inputs is None else _Early(w, products, leaves, inputs, graph.values[w].shape[0])
 
     def _deferrable(self, v: int) -> bool:
         graph = self.graph
@@ -186,6 +220,7 @@ class _Backward:
         self.dense: dict[int, list[np.ndarray]] = defaultdict(list)
         self.parts: dict[int, list[tuple[Any, np.ndarray]]] = defaultdict(list)
         self.products: dict[int, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+        self.early: dict[int, np.ndarray] = {}  # leaf -> gradient of the product that it is in
 
     def run(self) -> None:
         graph, plan = self.graph, self.plan
@@ -199,9 +234,22 @@ class _Backward:
             for slot, j in enumerate(graph.inputs[i]):
                 if graph.needs_grad[j]:
                     self._send(i, slot, j, g)
+        for group in dict.fromkeys(self.homes.early.values()):
+            self._send_early(group)
         for i, needs in enumerate(graph.needs_grad):
             if needs and plan.grads[i] is None:
                 plan.grads[i] = np.zeros(graph.values[i].shape)
+
+    def _send_early(self, group: _Early) -> None:
+        """Gradients of all leaves that a matrix was multiplied with, as one product."""
+        arrived = [(x, g) for x, g in self.early.items() if x in set(group.leaves)]
+        if not arrived:
+            return
+        block = self._stacked([g for _, g in arrived])
+        out = np.empty((len(arrived), self.graph.values[group.matrix].shape[1]))
+        self.tape.emit(np.dot, (block, self.plan.values[group.matrix], out))
+        for row, (x, _) in zip(out, arrived, strict=True):
+            self.plan.grads[x] = row
 
     def _send(self, i: int, slot: int, j: int, g: np.ndarray) -> None:
         graph, values = self.graph, self.plan.values
@@ -209,6 +257,8 @@ class _Backward:
         assert op is not None
         if slot == 0 and i in self.homes.uses.get(j, ()):
             self.products[j].append((g, values[graph.inputs[i][1]]))
+        elif slot == 1 and i in self.homes.early:
+            self.early[j] = g
         elif op.name == "getitem" and _is_basic(graph.attrs[i]["index"]):
             self.parts[j].append((graph.attrs[i]["index"], g))
         else:
