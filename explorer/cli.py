@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
-    from autograd import Graph
     from explorer.model.session import Session
 
 MOST_SEED = 2**63 - 1
@@ -65,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words == ["--version"]:
+        from explorer.model.version import version
+
         print(f"backstep {version()}")
         return 0
     if not _speaks_unicode() and hasattr(sys.stdout, "reconfigure"):
@@ -82,22 +83,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:
         return _refused(error, words)
-
-
-def version() -> str:
-    """The installed version, or the one in pyproject.toml when the program runs from its sources."""
-    from importlib import metadata
-
-    try:
-        return metadata.version("backstep")
-    except metadata.PackageNotFoundError:
-        import tomllib
-
-        project = Path(__file__).resolve().parents[1] / "pyproject.toml"
-        try:
-            return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"])
-        except OSError:
-            return "?"
 
 
 def _run(words: list[str]) -> int:
@@ -209,6 +194,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
 def _common(parser: argparse.ArgumentParser) -> None:
     from explorer.model.text import LANGUAGES
+    from explorer.model.version import version
 
     parser.add_argument("--version", action="version", version=f"backstep {version()}")
     parser.add_argument("--debug", action="store_true", help=tr("show where an error comes from"))
@@ -689,6 +675,8 @@ def layout(options: argparse.Namespace) -> int:
     for pattern in options.unfold:
         folded -= _matching_scopes(session, pattern)
     session.update(folded=frozenset(folded))
+    from explorer.model.shape import geometry
+
     _write_json(geometry(session), options.out)
     return 0
 
@@ -707,53 +695,6 @@ def _matching_scopes(session: Session, pattern: str) -> set[str]:
             )
         )
     return found
-
-
-def geometry(session: Session) -> dict[str, Any]:
-    """Where everything is, in JSON's types: x and y are top left corners, y runs downwards."""
-    layout, graph = session.layout, session.trace.graph
-    boxes = []
-    for b in layout.boxes:
-        rect = {"x": b.x - b.w / 2, "y": b.y - b.h / 2, "w": b.w, "h": b.h}
-        if b.kind == "scope":
-            boxes.append({"id": None, "scope": b.scope, "kind": b.kind, **rect, "visible": True})
-            continue
-        entry = _node_entry(graph, b.node) | {
-            "scope": b.scope or None,
-            "kind": b.kind,
-            **rect,
-            "visible": True,
-        }
-        if b.consumer is not None:
-            entry["alias_of_use"] = b.consumer
-        boxes.append(entry)
-    for k, nodes in layout.members.items():
-        place = {name: boxes[k][name] for name in ("scope", "x", "y", "w", "h")}
-        boxes += [_node_entry(graph, n) | {"kind": "node", **place, "visible": False} for n in nodes]
-    areas = {a.scope: a for a in layout.areas}
-    sequences = [s for s in dict.fromkeys(c.scope for c in layout.columns) if s in areas]
-    return {
-        "scene": session.state.scene,
-        "bounds": list(layout.bounds),
-        "boxes": boxes,
-        "edges": [
-            {
-                "from": e.source,
-                "to": e.target,
-                "from_node": graph.inputs[e.members[0][0]][e.members[0][1]],
-                "to_node": e.members[0][0],
-                "polyline": e.points.tolist(),
-                "state_line": bool(e.state_line),
-            }
-            for e in layout.edges
-        ],
-        "columns": [{"scope": c.scope, "time": c.time, "x0": c.x0, "x1": c.x1} for c in layout.columns],
-        "lanes": [{"scope": s, "y0": areas[s].y0, "y1": areas[s].y1} for s in sequences],
-    }
-
-
-def _node_entry(graph: Graph, node: int) -> dict[str, Any]:
-    return {"id": node, "name": graph.names[node], "time": graph.times[node]}
 
 
 @command("doctor", lambda: tr("say what works here and what to install"), _list_arguments)

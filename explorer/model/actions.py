@@ -120,7 +120,7 @@ def save_as(host: Host) -> None:
 
 @action("Export picture…", "File", "Ctrl+E", icon="export-picture", separate=True)
 def export_picture(host: Host) -> None:
-    """Write what the canvas shows as PNG, SVG or PDF"""
+    """Write the whole graph at this moment as PNG, SVG or PDF"""
     host.ask_export_picture()
 
 

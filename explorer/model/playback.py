@@ -141,13 +141,17 @@ def derivative(graph: Graph, node: int, loss: int, notation: Notation) -> str:
 
 def describe(session: Session, t: float) -> str:
     """In words: the step that is under way at t, or was just done."""
-    trace = session.trace
+    return moment_words(session.trace, session.notation, t)
+
+
+def moment_words(trace: Trace, notation: Notation, t: float) -> str:
+    """The same from a trace alone."""
     k = floor(t) if t > floor(t) else floor(t) - 1
     if k < 0:
         return tr("Press Space to play, → to step")
     k = min(k, trace.end - 1)
     count = tr("step {k} of {end}").format(k=k + 1, end=trace.end)
-    return f"{count}: {step_words(trace, trace.steps[k], session.notation)}"
+    return f"{count}: {step_words(trace, trace.steps[k], notation)}"
 
 
 def step_words(trace: Trace, step: Step, notation: Notation) -> str:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from explorer.model.frame import Frame, frame_at
 from explorer.model.layout import Layout, Topology, lay_out
 from explorer.model.state import State
 from explorer.model.text import tr
-from scenes import SCENES
 from scenes.scene import Leaves, Notation, Recording, Scene, SceneError, Text, find_scene
 
 PASSING = frozenset({"t", "playing", "speed", "loop", "selection", "camera", "chapter"})  # not undoable
@@ -84,9 +82,14 @@ class Session:
         )
 
     def open_state(self, state: State, title: str) -> None:
-        """Take over a whole state, as one from a file; what is on screen stays when it can not be built."""
+        """Take over a whole state, as one from a file; what is on screen stays when it can not be built.
+
+        Undo does not reach behind it: a later save would put what was open before into the file.
+        """
         self._replace(state, title)
+        self._undo.clear()
         self.saved = self.state
+        self._tell(frozenset({"saved"}))
 
     def open_graph(self, graph: Graph, loss: Tensor) -> None:
         """Show a graph that the user built; it has no parameters and can not be saved as a scene."""
@@ -350,10 +353,6 @@ class Session:
             if value is not leaf.value:
                 leaf.value = value
         self._trace = Trace.run(graph, self.recording.loss)
-
-    @cached_property
-    def scenes(self) -> dict[str, Scene]:
-        return SCENES
 
 
 def open_session(target: str, **parameters: Any) -> Session:

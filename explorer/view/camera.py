@@ -55,8 +55,7 @@ class Camera:
             self._frame_the_steps(trace, layout)
 
     def _frame_the_steps(self, trace: Trace, layout: Layout) -> None:
-        least = min(0.16 * self.height / self.rect.height(), 0.36 * self.width / self.rect.width())
-        w, h = self.rect.width() * least, self.rect.height() * least
+        w, h = overview_size(self.rect, self.width, self.height)
         gap = max(4.0, 0.012 * self.height)
         w, h = w + 2 * INSET, h + 2 * INSET
         self.inset = QRectF(self.width - w - gap, gap, w, h)
@@ -144,3 +143,9 @@ def _neighbours(layout: Layout) -> dict[int, list[int]]:
 def _box_rect(layout: Layout, box: int) -> QRectF:
     b = layout.boxes[box]
     return QRectF(b.x - b.w / 2, b.y - b.h / 2, b.w, b.h)
+
+
+def overview_size(whole: QRectF, width: float, height: float) -> tuple[float, float]:
+    """How large the small picture of the whole is on a surface."""
+    scale = min(0.16 * height / whole.height(), 0.36 * width / whole.width())
+    return whole.width() * scale, whole.height() * scale

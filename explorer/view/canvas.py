@@ -34,7 +34,7 @@ from explorer.model.layout.morph import between
 from explorer.model.session import Session
 from explorer.model.text import tr
 from explorer.view import paint
-from explorer.view.camera import Camera
+from explorer.view.camera import Camera, overview_size
 from explorer.view.theme import Theme
 
 LEAST_ZOOM, MOST_ZOOM = 0.02, 8.0
@@ -286,8 +286,7 @@ class Canvas(QWidget):
         seen = self.transform().inverted()[0].mapRect(QRectF(self.rect()))
         if seen.contains(whole):
             return QRectF()
-        scale = min(0.16 * self.height() / whole.height(), 0.36 * self.width() / whole.width())
-        w, h = whole.width() * scale, whole.height() * scale
+        w, h = overview_size(whole, self.width(), self.height())
         return QRectF(self.width() - w - 8, 8, w, h)
 
     def _paint_overview(

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 from explorer.model import text
 from explorer.model.actions import ACTIONS, MENUS
 from explorer.model.text import tr
+from explorer.model.version import version
 from explorer.view.fonts import ui_font
 
 if TYPE_CHECKING:
@@ -176,16 +177,10 @@ def show_keys(window: Window) -> None:
 
 def show_about(window: Window) -> None:
     """Version and licences."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        number = version("backstep")
-    except PackageNotFoundError:  # run from a folder without installing
-        number = "–"
     box = QMessageBox(window)
     box.setWindowTitle(tr("About Backstep"))
     box.setTextFormat(Qt.TextFormat.PlainText)
-    box.setText(f"Backstep {number}")
+    box.setText(f"Backstep {version()}")
     box.setInformativeText(
         tr("Watch back-propagation happen, step by step.")
         + "\n\n"

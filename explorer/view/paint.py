@@ -28,7 +28,7 @@ from PySide6.QtGui import (
 
 from autograd import Graph
 from explorer.model import text
-from explorer.model.frame import COMPUTING, DONE, GHOST, Frame
+from explorer.model.frame import COMPUTING, GHOST, Frame
 from explorer.model.layout import Area, Box, Edge, Layout
 from explorer.model.layout.geometry import BOX, HEAD
 from explorer.model.playback import formula_labels, node_label, shown_name
@@ -604,8 +604,3 @@ def _luminance(colour: QColor) -> float:
 
 def fill_background(painter: QPainter, rect: QRectF, theme: Theme) -> None:
     painter.fillRect(rect, QBrush(QColor(theme.canvas)))
-
-
-def is_done(frame: Frame, box: int) -> bool:
-    """Whether a box has its value at this moment."""
-    return int(frame.state[box]) == DONE

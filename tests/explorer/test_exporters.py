@@ -14,8 +14,10 @@ from PySide6.QtGui import QImage, QPainter
 from explorer.model import text
 from explorer.model.session import Session
 from explorer.view import camera as camera_module
-from explorer.view import exporters, paint
-from explorer.view.exporters import EXPORTERS, Camera, ExportCancelled, ExportError, Film, Source, export
+from explorer.view import exporters, paint, stage
+from explorer.view.camera import Camera
+from explorer.view.exporters import EXPORTERS, export
+from explorer.view.stage import ExportCancelled, ExportError, Film, Source
 from explorer.view.theme import DARK, LIGHT
 
 SIZE = (480, 270)
@@ -81,7 +83,7 @@ def test_a_png_is_the_painted_frame(session, tmp_path, theme):
 def test_a_caption_says_what_happens(session, tmp_path):
     bare = QImage(str(export(session, tmp_path / "a.png", size=SIZE, step=7)))
     said = QImage(str(export(session, tmp_path / "b.png", size=SIZE, step=7, caption=True)))
-    strip = exporters.caption_height(SIZE[1])
+    strip = stage.caption_height(SIZE[1])
     assert not np.array_equal(pixels(bare)[-strip:], pixels(said)[-strip:])
     assert Source.of(session).words(7).startswith("step 7 of")
     assert "Space" not in Source.of(session).words(0)
@@ -181,9 +183,9 @@ def test_an_mp4_read_back(session, tmp_path):
 
 
 def test_a_film_is_never_too_long(lstm):
-    assert film_of(lstm, *SIZE).count <= exporters.LONGEST * 10
+    assert film_of(lstm, *SIZE).count <= stage.LONGEST * 10
     short = film_of(lstm, *SIZE, 10, 12)
-    assert short.moving == 2 * exporters.STEP * 10
+    assert short.moving == 2 * stage.STEP * 10
     times = [short.moment(i) for i in range(short.count)]
     assert times == sorted(times) and times[-1] == 12.0 and times[0] > 10.0
     still = film_of(lstm, *SIZE, 4, 4)

@@ -7,7 +7,16 @@ import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, QRectF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QSpinBox
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QInputDialog,
+    QLabel,
+    QLineEdit,
+    QMessageBox,
+    QSpinBox,
+)
 
 from explorer.model import text
 from explorer.model.actions import ACTIONS
@@ -444,3 +453,44 @@ def test_no_visible_label_is_cut_in_either_language(bptt):
                 and label.text() != bptt.panels["timeline"].words.text()
             ):
                 assert label.sizeHint().width() <= label.width() + 1, (code, label.text())
+
+
+def test_undo_does_not_put_the_scene_before_into_an_opened_file(bptt, tmp_path):
+    path = str(tmp_path / "lesson.backstep")
+    save(path, open_session("lstm").state)
+    bptt.session.update(parameters={"T": 5}, title="Change T")
+    bptt.open_file(path)
+    assert not bptt.actions_by_id["undo"].isEnabled()
+    bptt.session.undo()
+    assert bptt.session.state.scene == "lstm"
+    bptt.session.update(parameters={"T": 4}, title="Change T")
+    bptt.session.undo()
+    assert bptt.session.state.parameters["T"] == 3
+
+
+@pytest.mark.parametrize("ending", [".png", ".svg", ".pdf", ".gif"])
+def test_exports_from_the_menu(bptt, tmp_path, monkeypatch, ending):
+    path = tmp_path / f"picture{ending}"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), f"(*{ending})"))
+    bptt.session.update(loop=(0.0, 3.0), t=2.0)
+    bptt.run(ACTIONS["export_film" if ending == ".gif" else "export_picture"])
+    assert path.stat().st_size > 1000
+    assert path.name in bptt.statusBar().currentMessage()
+
+
+def test_an_export_that_can_not_be_written_is_said(bptt, tmp_path, monkeypatch):
+    path = str(tmp_path / "nowhere" / "picture.png")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (path, "(*.png)"))
+    bptt.run(ACTIONS["export_picture"])
+    assert "there is no folder" in bptt.banner.label.text()
+
+
+def test_a_wrong_new_expression_is_asked_for_again(window, monkeypatch):
+    answers = iter([("tanj(x)", True), ("x * w + 1", True)])
+    said = []
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: next(answers))
+    monkeypatch.setattr(QMessageBox, "warning", lambda *words: said.append(words[-1]))
+    window.run(ACTIONS["new_expression"])
+    assert len(said) == 1
+    assert "column 1" in said[0]
+    assert window.session.state.parameters["formula"] == "x * w + 1"

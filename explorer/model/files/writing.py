@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from explorer.model.files.reading import (
 from explorer.model.files.schema import FORMAT, MIN_READER, VERSION
 from explorer.model.state import State
 from explorer.model.text import tr
+from explorer.model.version import version
 from scenes import SCENES
 
 
@@ -60,7 +59,7 @@ def encode(
         "ext": dict(ext or {}),
         "edits": {key: schema.from_array(value) for key, value in state.edits.items()},
     }
-    head = {"format": FORMAT, "version": VERSION, "min_reader": MIN_READER, "app": _app()}
+    head = {"format": FORMAT, "version": VERSION, "min_reader": MIN_READER, "app": version()}
     written = {name: value for name, value in sections.items() if value}
     return schema.pretty(head | {"scene": state.scene} | written)
 
@@ -149,11 +148,3 @@ def _chapter(chapter: UserChapter) -> dict[str, Any]:
 def _split(text: str) -> str | list[str]:
     text = clean_text(text)
     return text.split("\n") if "\n" in text else text
-
-
-@cache
-def _app() -> str:
-    try:
-        return importlib.metadata.version("backstep")
-    except importlib.metadata.PackageNotFoundError:  # run from its folder
-        return "0.1.0"
