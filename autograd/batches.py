@@ -7,16 +7,20 @@ formulas are the ops' own, run on whole batches.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
-from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from autograd.graph import Graph, Tensor
-from autograd.plan import Call, Plan, Tape
+from autograd.narrow import NarrowPlan
+from autograd.plan import Plan
+from autograd.tape import Bound, Tape
 
 NOTHING, SEED = 0, 1  # rows of the edges' array that are no edge: a zero, and the output's own gradient
+NARROW = 16  # with fewer nodes to a batch, calling NumPy costs more than it saves
 
 
 class ScalarPlan:
@@ -25,45 +29,40 @@ class ScalarPlan:
     `value(i)`, `grad(i)` and `contribution(i, slot)` read what the last run left for node i.
     """
 
-    def __init__(self, graph: Graph, output: Tensor | int) -> None:
+    def __init__(self, graph: Graph, output: Tensor | int, batches: _Batches | None = None) -> None:
         self.graph = graph
         self.output = output if isinstance(output, int) else output.id
-        count = len(graph)
-        arity = np.fromiter(map(len, graph.inputs), np.int64, count)
-        starts = np.concatenate([[0], np.cumsum(arity)])
-        flat = np.fromiter(chain.from_iterable(graph.inputs), np.int64, int(starts[-1]))
-        batch_of, kinds = _batches(graph, arity)
-        order = np.argsort(batch_of, kind="stable")
-        self._place = np.empty(count, np.int64)  # node -> row of the values
-        self._place[order] = np.arange(count)
-        self._values = np.fromiter(map(float, graph.values), np.float64, count)[order]
-        self._edge = np.full(int(starts[-1]), NOTHING, np.int64)  # graph edge -> row of the contributions
-        self._edge_starts = starts
-        bounds = np.concatenate([[0], np.cumsum(np.bincount(batch_of, minlength=len(kinds)))])
-        needs = np.fromiter(graph.needs_grad, bool, count)
+        values = graph.scalar_values()
+        if values is None:
+            raise ValueError("a plan in batches is for graphs of scalar nodes")
+        batches = batches or _Batches(graph)
+        needs = np.array(graph.needs_grad, dtype=bool)
+        self._wanted = needs & _leads_to(self.output, batches)
+        self._place = np.empty(len(graph), np.int32)  # node -> row of the values
+        self._place[batches.order] = np.arange(len(graph))
+        self._values = values[batches.order]
+        self._grads = np.zeros(len(graph))
+        self._leaves = int(batches.bounds[1])
+        blocks, rows = [], 2
+        for first, last in zip(batches.bounds[1:-1], batches.bounds[2:], strict=True):
+            nodes = batches.order[first:last]
+            arity = batches.starts[nodes[0] + 1] - batches.starts[nodes[0]]
+            inputs = batches.edges[batches.starts[nodes] + np.arange(arity)[:, None]]
+            blocks.append(_Block(graph, int(first), nodes, inputs, rows))
+            rows += inputs.size
+        self._layout = [(block.first, block.size, block.rows) for block in blocks]
+        self._contributions = np.zeros(rows)
+        self._contributions[SEED] = 1.0
+        recipes = _Recipes()
         with np.errstate(all="ignore"):
-            blocks = []
-            rows = 2
-            for b in range(1, len(kinds)):
-                nodes = order[bounds[b] : bounds[b + 1]]
-                inputs = flat[starts[nodes][None, :] + np.arange(arity[nodes[0]])[:, None]]
-                blocks.append(_Block(graph, kinds[b], int(bounds[b]), nodes, inputs, rows))
-                edges = starts[nodes][None, :] + np.arange(len(inputs))[:, None]
-                self._edge[edges] = rows + np.arange(inputs.size).reshape(inputs.shape)
-                rows += inputs.size
-            self._edge[~needs[flat]] = NOTHING
-            self._contributions = np.zeros(rows)
-            self._contributions[SEED] = 1.0
-            self._grads = np.zeros(count)
-            self._forward = self._compile_forward(blocks)
-            self._backward = self._compile_backward(blocks, flat, needs, bounds)
+            self._forward = self._compile_forward(blocks, recipes)
+            self._backward = self._compile_backward(blocks, recipes, needs)
         self.run()
 
     def load(self) -> None:
         """Take over the present values of the graph's leaves."""
-        for i, op in enumerate(self.graph.ops):
-            if op is None:
-                self._values[self._place[i]] = self.graph.values[i]
+        for leaf in self.graph.leaves():
+            self._values[self._place[leaf.id]] = leaf.value
 
     def set(self, leaf: int, value: float) -> None:
         """Give one leaf another value; the rest follows at the next run."""
@@ -87,146 +86,211 @@ class ScalarPlan:
 
     def contribution(self, node: int, slot: int) -> float | None:
         """What `node` sent to its input `slot`; None where no gradient flows."""
-        if not self.graph.needs_grad[self.graph.inputs[node][slot]]:
+        if not (self._wanted[node] and self.graph.needs_grad[self.graph.inputs[node][slot]]):
             return None
-        return float(self._contributions[self._edge[self._edge_starts[node] + slot]])
+        place = int(self._place[node])
+        first, size, rows = self._layout[bisect_right(self._layout, place, key=itemgetter(0)) - 1]
+        return float(self._contributions[rows + slot * size + place - first])
 
-    def _compile_forward(self, blocks: list[_Block]) -> list[Call]:
-        tape = Tape()
+    def _compile_forward(self, blocks: list[_Block], recipes: _Recipes) -> list[Bound]:
+        calls: list[Bound] = []
         for block in blocks:
-            block.gathered = [self._gathered(tape, self._values, self._place[row]) for row in block.slots()]
+            slots = [block.inputs.reshape(-1)] if block.sums else list(block.inputs)
+            block.gathered = [self._gathered(calls, self._place[nodes]) for nodes in slots]
             block.out = self._values[block.first : block.first + block.size]
             if block.sums:
-                tape.emit(np.add.reduce, (block.gathered[0], 0, None, block.out))
+                terms = block.gathered[0].reshape(block.inputs.shape)
+                calls.append((np.add.reduce, (terms, 0, None, block.out)))
             else:
-                tape.trace(block.forward, block.gathered, block.out)
-        return tape.calls
+                calls += recipes.forward(block)
+        return calls
 
-    def _compile_backward(
-        self, blocks: list[_Block], flat: np.ndarray, needs: np.ndarray, bounds: np.ndarray
-    ) -> list[Call]:
-        tape = Tape()
-        pull = _Pull(self, flat, needs)
+    def _compile_backward(self, blocks: list[_Block], recipes: _Recipes, needs: np.ndarray) -> list[Bound]:
+        calls: list[Bound] = []
+        pull = _Pull(self, blocks, needs)
         for block in reversed(blocks):
-            if not needs[block.nodes].any():
+            if not self._wanted[block.nodes].any():
                 continue
             g = self._grads[block.first : block.first + block.size]
-            pull.emit(tape, block.nodes, g)
-            sent = self._contributions[block.rows : block.rows + block.inputs.size].reshape(
-                block.inputs.shape
-            )
+            pull.emit(calls, block.nodes, g)
+            end = block.rows + block.inputs.size
+            sent = self._contributions[block.rows : end].reshape(block.inputs.shape)
             if block.sums:
-                tape.emit(np.positive, (g, sent))  # every term receives the gradient itself
+                calls.append((np.positive, (g, sent)))  # every term receives the gradient itself
                 continue
             for slot in range(len(block.inputs)):
                 if needs[block.inputs[slot]].any():
-                    tape.trace(block.vjp(slot), [g, block.out, *block.gathered], sent[slot])
-        leaves = np.flatnonzero(self._place < bounds[1])
-        leaves = leaves[np.argsort(self._place[leaves])]
-        pull.emit(tape, leaves, self._grads[: len(leaves)])
-        return tape.calls
+                    calls += recipes.backward(block, slot, g, sent[slot])
+        leaves = np.empty(self._leaves, np.int64)
+        at = np.flatnonzero(self._place < self._leaves)
+        leaves[self._place[at]] = at
+        pull.emit(calls, leaves, self._grads[: self._leaves])
+        return calls
 
-    def _gathered(self, tape: Tape, source: np.ndarray, index: np.ndarray) -> np.ndarray:
-        """Rows of an array in an order of one's own; a view where they stand in that order already."""
-        if (
-            index.ndim == 1
-            and len(index)
-            and np.array_equal(index, np.arange(index[0], index[0] + len(index)))
-        ):
-            return source[index[0] : index[0] + len(index)]
-        out = source.take(index)
-        tape.emit(source.take, (index, None, out, "clip"))
+    def _gathered(self, calls: list[Bound], index: np.ndarray) -> np.ndarray:
+        """Values in an order of one's own; a view where they stand in that order already."""
+        first, last = int(index[0]), int(index[-1])
+        if last - first == len(index) - 1 and np.all(index[1:] - index[:-1] == 1):
+            return self._values[first : last + 1]
+        wide = index.astype(np.intp)
+        out = self._values.take(wide)
+        calls.append((self._values.take, (wide, None, out, "clip")))
         return out
+
+
+class _Batches:
+    """Which nodes are computed together: `order[bounds[b] : bounds[b + 1]]`, leaves first."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.edges, self.starts = graph.edges()
+        count = len(graph)
+        levels = _levels(self.edges.tolist(), self.starts.tolist())
+        kind = np.unique(np.fromiter(map(id, graph.ops), np.int64, count), return_inverse=True)[1]
+        arity = np.diff(self.starts)
+        kind = kind * (int(arity.max(initial=0)) + 1) + arity
+        with_attrs = [(i, repr(graph.attrs[i])) for i in graph.with_attrs()]
+        if with_attrs:
+            among = {text: k for k, text in enumerate(sorted({text for _, text in with_attrs}), 1)}
+            kind = kind * (len(among) + 1)
+            for i, text in with_attrs:
+                kind[i] += among[text]
+        kind[levels == 0] = 0
+        key = levels * (int(kind.max(initial=0)) + 1) + kind
+        self.order = np.argsort(key, kind="stable")
+        ordered = key[self.order]
+        self.bounds = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, [count]])
+
+    @property
+    def width(self) -> float:
+        """Mean number of nodes in a batch."""
+        return len(self.order) / max(len(self.bounds) - 2, 1)
+
+
+def _levels(edges: list[int], starts: list[int]) -> np.ndarray:
+    """Length of the longest way from a leaf to each node."""
+    levels: list[int] = []
+    at = 0
+    for end in starts[1:]:
+        if end == at:
+            levels.append(0)
+        elif end == at + 2:
+            a, b = levels[edges[at]], levels[edges[at + 1]]
+            levels.append((a if a > b else b) + 1)
+        else:
+            levels.append(1 + max([levels[j] for j in edges[at:end]]))
+        at = end
+    return np.array(levels)
+
+
+def _leads_to(output: int, batches: _Batches) -> np.ndarray:
+    """Whether the output depends on each node."""
+    count = len(batches.starts) - 1
+    consumed = np.bincount(batches.edges, minlength=count) > 0
+    consumed[output] = True
+    if output == count - 1 and consumed.all():
+        return consumed
+    found = np.zeros(count, bool)
+    found[output] = True
+    for i in range(output, -1, -1):
+        if found[i]:
+            found[batches.edges[batches.starts[i] : batches.starts[i + 1]]] = True
+    return found
 
 
 class _Block:
     """Nodes of one op on one level."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        kind: tuple[Any, ...],
-        first: int,
-        nodes: np.ndarray,
-        inputs: np.ndarray,
-        rows: int,
-    ) -> None:
-        self.op = graph.ops[int(nodes[0])]
-        self.attrs = graph.attrs[int(nodes[0])]
+    def __init__(self, graph: Graph, first: int, nodes: np.ndarray, inputs: np.ndarray, rows: int) -> None:
+        op = graph.ops[int(nodes[0])]
+        assert op is not None
+        self.op, self.attrs = op, graph.attrs[int(nodes[0])]
         self.first, self.nodes, self.inputs, self.rows = first, nodes, inputs, rows
         self.size = len(nodes)
-        assert self.op is not None
-        self.sums = self.op.arity is None  # an n-ary sum: all its slots are one matrix
+        self.sums = op.arity is None  # an n-ary sum: all its slots are one matrix
         self.gathered: list[np.ndarray] = []
         self.out = np.empty(0)
 
-    def slots(self) -> list[np.ndarray]:
-        """Indices of what has to be gathered."""
-        return [self.inputs] if self.sums else list(self.inputs)
 
-    def forward(self, *values: Any) -> Any:
-        assert self.op is not None
-        return self.op.forward(*values, **self.attrs)
+class _Recipes:
+    """The NumPy calls of each formula: traced once on small arrays, then bound to those of every block."""
 
-    def vjp(self, slot: int) -> Callable[..., Any]:
-        op, attrs = self.op, self.attrs
-        assert op is not None
-        return lambda g, y, *values: op.vjp(slot, g, y, values, attrs)
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], tuple[list[Bound], list[np.ndarray]]] = {}
+
+    def forward(self, block: _Block) -> list[Bound]:
+        op, attrs = block.op, block.attrs
+        formula = lambda *xs: op.forward(*xs, **attrs)  # noqa: E731
+        return self._bound((op.name, repr(attrs)), formula, block.gathered, block.out)
+
+    def backward(self, block: _Block, slot: int, g: np.ndarray, out: np.ndarray) -> list[Bound]:
+        op, attrs = block.op, block.attrs
+        formula = lambda g, y, *xs: op.vjp(slot, g, y, xs, attrs)  # noqa: E731
+        return self._bound((op.name, repr(attrs), slot), formula, [g, block.out, *block.gathered], out)
+
+    def _bound(
+        self, key: tuple[Any, ...], formula: Callable[..., Any], arrays: list[np.ndarray], out: np.ndarray
+    ) -> list[Bound]:
+        if key not in self._known:
+            tape, samples = Tape(), [np.full(2, 0.5) for _ in range(len(arrays) + 1)]
+            tape.trace(formula, samples[:-1], samples[-1])
+            self._known[key] = [(c.function, c.arguments) for c in tape.calls], samples
+        calls, samples = self._known[key]
+        new = {id(old): array for old, array in zip(samples, [*arrays, out], strict=True)}
+
+        def replaced(x: Any) -> Any:
+            if isinstance(x, tuple):
+                return tuple(map(replaced, x))
+            if not isinstance(x, np.ndarray) or x.ndim == 0:
+                return x
+            if id(x) not in new:  # an intermediate result
+                new[id(x)] = np.empty(out.shape, x.dtype)
+            return new[id(x)]
+
+        return [(function, tuple(map(replaced, arguments))) for function, arguments in calls]
 
 
 class _Pull:
     """Which rows of contributions make up the gradient of which node."""
 
-    def __init__(self, plan: ScalarPlan, flat: np.ndarray, needs: np.ndarray) -> None:
-        self.plan = plan
-        target = np.concatenate([flat[needs[flat]], [plan.output]])
-        rows = np.concatenate([plan._edge[needs[flat]], [SEED]])
-        order = np.lexsort((-rows, target))  # of one node, the last consumer first
-        self.rows = rows[order]
-        self.degree = np.bincount(target, minlength=len(needs))
+    def __init__(self, plan: ScalarPlan, blocks: list[_Block], needs: np.ndarray) -> None:
+        self.source = plan._contributions
+        target = np.full(len(self.source), -1, np.int64)  # of each row, the node that receives it
+        for block in blocks:
+            flows = needs[block.inputs] & plan._wanted[block.nodes]
+            end = block.rows + block.inputs.size
+            target[block.rows : end] = np.where(flows, block.inputs, -1).reshape(-1)
+        target[SEED] = plan.output
+        rows = np.flatnonzero(target >= 0)[::-1]  # of one node, the last consumer first
+        self.rows = rows[np.argsort(target[rows], kind="stable")]
+        self.degree = np.bincount(target[rows], minlength=len(needs))
         self.start = np.concatenate([[0], np.cumsum(self.degree)])[:-1]
+        self._scratch = np.empty(0)
 
-    def emit(self, tape: Tape, nodes: np.ndarray, out: np.ndarray) -> None:
+    def emit(self, calls: list[Bound], nodes: np.ndarray, out: np.ndarray) -> None:
         """Calls that write the gradients of `nodes` to `out`."""
-        degree = self.degree[nodes]
-        lengths = np.maximum(degree, 1)  # a node to which nothing flows takes the zero
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        index = np.full(int(offsets[-1]), NOTHING, np.int64)
-        within = np.arange(len(index)) - np.repeat(offsets[:-1], lengths)
-        real = np.repeat(degree > 0, lengths)
-        index[real] = self.rows[(np.repeat(self.start[nodes], lengths) + within)[real]]
-        source = self.plan._contributions
-        if np.all(lengths == 1):
-            tape.emit(source.take, (index, None, out, "clip"))
+        degree, start = self.degree[nodes], self.start[nodes]
+        if degree.min() == degree.max() == 1:
+            calls.append((self.source.take, (self.rows[start], None, out, "clip")))
             return
-        gathered = np.empty(len(index))
-        tape.emit(source.take, (index, None, gathered, "clip"))
+        lengths = np.maximum(degree, 1)  # a node to which nothing flows takes the zero
+        offsets = np.cumsum(lengths) - lengths
+        index = np.full(int(lengths.sum()), NOTHING, np.int64)
+        within = np.arange(len(index)) - np.repeat(offsets, lengths)
+        real = np.repeat(degree > 0, lengths)
+        index[real] = self.rows[(np.repeat(start, lengths) + within)[real]]
+        if len(index) > len(self._scratch):
+            self._scratch = np.empty(len(index))
+        gathered = self._scratch[: len(index)]
+        calls.append((self.source.take, (index, None, gathered, "clip")))
         if np.all(lengths == lengths[0]):
-            tape.emit(np.add.reduce, (gathered.reshape(-1, int(lengths[0])), 1, None, out))
+            calls.append((np.add.reduce, (gathered.reshape(-1, int(lengths[0])), 1, None, out)))
         else:
-            tape.emit(np.add.reduceat, (gathered, offsets[:-1], 0, None, out))
+            calls.append((np.add.reduceat, (gathered, offsets, 0, None, out)))
 
 
-def compile_plan(graph: Graph, output: Tensor | int) -> Plan | ScalarPlan:
-    """The plan that fits a graph: batches when every node is a scalar, else prepared calls one by one."""
-    if all(value.ndim == 0 for value in graph.values):
-        return ScalarPlan(graph, output)
-    return Plan(graph, output)
-
-
-def _batches(graph: Graph, arity: np.ndarray) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
-    """The batch of each node, and what the nodes of each batch have in common; leaves are batch 0."""
-    kinds: dict[tuple[Any, ...], int] = {(): 0}
-    levels = [0] * len(graph)
-    keys: list[tuple[Any, ...]] = []
-    for i, (op, inputs) in enumerate(zip(graph.ops, graph.inputs, strict=True)):
-        if op is None:
-            keys.append(())
-            continue
-        level = 1 + max([levels[j] for j in inputs])
-        levels[i] = level
-        attrs = graph.attrs[i]
-        keys.append((level, op.name, len(inputs), repr(attrs)) if attrs else (level, op.name, len(inputs)))
-    for key in sorted(set(keys) - {()}, key=lambda k: (k[0], repr(k))):
-        kinds[key] = len(kinds)
-    return np.array([kinds[k] for k in keys]), list(kinds)
+def compile_plan(graph: Graph, output: Tensor | int) -> Plan | ScalarPlan | NarrowPlan:
+    """The plan that fits a graph: for scalars batches, or one by one where a batch would be a handful."""
+    if graph.scalar_values() is None:
+        return Plan(graph, output)
+    batches = _Batches(graph)
+    return NarrowPlan(graph, output) if batches.width < NARROW else ScalarPlan(graph, output, batches)

@@ -37,13 +37,10 @@ def check_gradients(
     if output.size != 1:
         raise ValueError(f"check_gradients needs a scalar output, {graph.describe(output.id)} is none")
     chosen = graph.leaves("parameter", "input") if leaves is None else list(leaves)
-    found = list(graph.values), graph.grads, graph.contributions
-    try:
+    with graph.preserved():
         graph.forward()
         graph.backward(output)
         return [_check_leaf(output, leaf, h) for leaf in chosen]
-    finally:
-        graph.values[:], graph.grads, graph.contributions = found
 
 
 def _check_leaf(output: Tensor, leaf: Tensor, h: float) -> GradientCheck:

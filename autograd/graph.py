@@ -8,9 +8,10 @@ Knows nothing of scenes, pictures or files.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -22,31 +23,70 @@ KINDS = ("parameter", "input", "target", "constant")
 _TRAINABLE = ("parameter", "input")  # the kinds of leaf that get a gradient
 _NO_ATTRS: dict[str, Any] = {}  # shared by all nodes without; attributes are never changed
 _recording: list[Graph] = []
+T = TypeVar("T")
+
+
+class Column(Sequence[T], Generic[T]):
+    """One column of a graph, read like a list: how it is stored is the graph's affair."""
+
+    __slots__ = ("_get", "_graph")
+
+    def __init__(self, graph: Graph, get: Callable[[int], T]) -> None:
+        self._graph = graph
+        self._get = get
+
+    def __len__(self) -> int:
+        return len(self._graph)
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return [self._get(k) for k in range(*i.indices(len(self)))]
+        if i < 0:
+            i += len(self)
+        if not 0 <= i < len(self):
+            raise IndexError(f"there is no node {i} in a graph of {len(self)} nodes")
+        return self._get(i)
+
+    def __iter__(self) -> Iterator[T]:
+        return map(self._get, range(len(self)))
 
 
 class Graph:
     """Every operation in the order in which it happened; column `c` of node `i` is `graph.c[i]`.
 
-    Use it as a context manager to make it the graph that `tensor(...)` appends to.
+    Use it as a context manager to make it the graph that `tensor(...)` appends to. A scalar costs a few dozen
+    bytes: its value is eight bytes, its inputs stand in one array of all edges, and what most nodes lack (a
+    name, attributes) takes no room.
     """
 
     def __init__(self) -> None:
         self.ops: list[Op | None] = []  # None for a leaf
-        self.inputs: list[tuple[int, ...]] = []
-        self.attrs: list[dict[str, Any]] = []
-        self.names: list[str] = []
-        self.kinds: list[str | None] = []  # None for the result of an op
-        self.scopes: list[tuple[str, ...]] = []
-        self.times: list[int | None] = []
-        self.time_depths: list[int] = []  # how many parts of the scope lie outside the time step
-        self.values: list[np.ndarray] = []
-        self.grads: list[np.ndarray | None] = []
-        self.contributions: list[tuple[np.ndarray | None, ...]] = []
-        self.needs_grad: list[bool] = []
-        self._handles: list[Tensor] = []
-        self._scope: tuple[str, ...] = ()
-        self._time: int | None = None
-        self._time_depth = 0
+        self.needs_grad = bytearray()
+        self._edges = array("i")  # inputs of all nodes
+        self._ends = array("i", [0])  # those of node i are _edges[_ends[i] : _ends[i + 1]]
+        self._scalars = array("d")  # values of shape (); where it is another, the value is in _tensors
+        self._tensors: dict[int, np.ndarray] = {}
+        self._grads: list[np.ndarray | None] = []
+        self._contributions: list[tuple[np.ndarray | None, ...]] = []
+        self._attrs: dict[int, dict[str, Any]] = {}
+        self._names: dict[int, str] = {}
+        self._kinds: dict[int, str] = {}
+        self._places = array("i")  # node -> its row in _known_places
+        self._known_places: dict[tuple[tuple[str, ...], int | None, int], int] = {}
+        self._listed_places: list[tuple[tuple[str, ...], int | None, int]] = []
+        self._go_to((), None, 0)
+        places, listed = self._places, self._listed_places
+        edges, ends = self._edges, self._ends
+        self.inputs: Column[tuple[int, ...]] = Column(self, lambda i: tuple(edges[ends[i] : ends[i + 1]]))
+        self.attrs: Column[dict[str, Any]] = Column(self, lambda i: self._attrs.get(i, _NO_ATTRS))
+        self.names: Column[str] = Column(self, lambda i: self._names.get(i, ""))
+        self.kinds: Column[str | None] = Column(self, self._kinds.get)  # None for the result of an op
+        self.scopes: Column[tuple[str, ...]] = Column(self, lambda i: listed[places[i]][0])
+        self.times: Column[int | None] = Column(self, lambda i: listed[places[i]][1])
+        # how many parts of the scope lie outside the time step
+        self.time_depths: Column[int] = Column(self, lambda i: listed[places[i]][2])
+        self.values: Column[np.ndarray] = Column(self, self._value)
+        self.nodes: Column[Tensor] = Column(self, lambda i: Tensor(self, i))  # handles in recorded order
 
     def __enter__(self) -> Graph:
         _recording.append(self)
@@ -56,57 +96,102 @@ class Graph:
         _recording.pop()
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return len(self.ops)
 
     def __repr__(self) -> str:
         leaves = sum(op is None for op in self.ops)
         return f"<Graph of {len(self)} nodes, {leaves} of them leaves>"
 
     @property
-    def nodes(self) -> Sequence[Tensor]:
-        """Handles of all nodes in recorded order."""
-        return self._handles
+    def grads(self) -> list[np.ndarray | None]:
+        """∂output/∂node after `backward`; None before it and for what needs no gradient."""
+        self._grads.extend([None] * (len(self) - len(self._grads)))
+        return self._grads
+
+    @property
+    def contributions(self) -> list[tuple[np.ndarray | None, ...]]:
+        """What flowed from each node to its inputs in `backward`; () before it."""
+        self._contributions.extend([()] * (len(self) - len(self._contributions)))
+        return self._contributions
 
     def named(self, name: str) -> Tensor:
         """The first node of that name; raises KeyError when there is none."""
-        try:
-            return self._handles[self.names.index(name)]
-        except ValueError:
-            raise KeyError(f"no node is named {name!r}") from None
+        found = [i for i, known in self._names.items() if known == name]
+        if not found:
+            raise KeyError(f"no node is named {name!r}")
+        return Tensor(self, min(found))
 
     def leaves(self, *kinds: str) -> list[Tensor]:
         """Leaves of the given kinds (all kinds when none is given), in recorded order."""
-        return [h for h in self._handles if self.ops[h.id] is None and (not kinds or h.kind in kinds)]
+        return [Tensor(self, i) for i, kind in self._kinds.items() if not kinds or kind in kinds]
+
+    def edges(self) -> tuple[np.ndarray, np.ndarray]:
+        """The inputs of all nodes one after the other, and where those of each node begin (one more at the
+        end)."""
+        return np.array(self._edges, dtype=np.int64), np.array(self._ends, dtype=np.int64)
+
+    def scalar_values(self) -> np.ndarray | None:
+        """The values of all nodes, shape (N,), when every one is a scalar; else None."""
+        return None if self._tensors else np.array(self._scalars)
+
+    def with_attrs(self) -> list[int]:
+        """Numbers of the nodes that have attributes."""
+        return list(self._attrs)
 
     def append(
         self,
         op: Op | None,
         inputs: tuple[int, ...],
-        value: np.ndarray,
+        value: float | np.ndarray,
         attrs: dict[str, Any] | None = None,
         name: str = "",
         kind: str | None = None,
     ) -> Tensor:
-        """Add one row and return its handle."""
+        """Add one row and return its handle. A scalar's value comes as a float."""
+        i = len(self.ops)
         self.ops.append(op)
-        self.inputs.append(inputs)
-        self.attrs.append(_NO_ATTRS if attrs is None else attrs)
-        self.names.append(name)
-        self.kinds.append(kind)
-        self.scopes.append(self._scope)
-        self.times.append(self._time)
-        self.time_depths.append(self._time_depth)
-        self.values.append(value)
-        self.grads.append(None)
-        self.contributions.append(())
+        self._edges.extend(inputs)
+        self._ends.append(len(self._edges))
+        if isinstance(value, np.ndarray):
+            self._tensors[i] = value
+            value = 0.0
+        self._scalars.append(value)
+        self._places.append(self._place)
+        known = self.needs_grad
         if op is None:
-            self.needs_grad.append(kind in _TRAINABLE)
+            known.append(kind in _TRAINABLE)
         else:
-            known = self.needs_grad
-            known.append(any([known[i] for i in inputs]))
-        handle = Tensor(self, len(self.inputs) - 1)
-        self._handles.append(handle)
-        return handle
+            needs = known[inputs[0]] or known[inputs[-1]]
+            known.append(1 in [known[j] for j in inputs] if not needs and len(inputs) > 2 else needs)
+        if attrs:
+            self._attrs[i] = attrs
+        if name:
+            self._names[i] = name
+        if kind:
+            self._kinds[i] = kind
+        return Tensor(self, i)
+
+    def _value(self, i: int) -> np.ndarray:
+        """A value as an array; that of a scalar can not be written to, as it would change nothing."""
+        found = self._tensors.get(i)
+        if found is None:
+            found = np.array(self._scalars[i])
+            found.flags.writeable = False
+        return found
+
+    def _set(self, i: int, value: np.ndarray) -> None:
+        """Replace a value by one of the same shape."""
+        if value.ndim:
+            self._tensors[i] = value
+        else:
+            self._scalars[i] = float(value)
+
+    def _go_to(self, scope: tuple[str, ...], time: int | None, time_depth: int) -> None:
+        """What is recorded from now on belongs to that scope and time step."""
+        self._here = (scope, time, time_depth)
+        self._place = self._known_places.setdefault(self._here, len(self._known_places))
+        if self._place == len(self._listed_places):
+            self._listed_places.append(self._here)
 
     def describe(self, node: int) -> str:
         """How an error message calls a node: its name, or its op and number, with the shape."""
@@ -116,12 +201,22 @@ class Graph:
 
     def forward(self) -> None:
         """Compute every op again from the present values of the leaves."""
-        values = self.values
+        values = list(self.values)
         with np.errstate(all="ignore"):
-            for i, op in enumerate(self.ops):
+            for i, (op, inputs, attrs) in enumerate(zip(self.ops, self.inputs, self.attrs, strict=True)):
                 if op is not None:
-                    result = op.forward(*(values[j] for j in self.inputs[i]), **self.attrs[i])
-                    values[i] = np.asarray(result, dtype=np.float64)
+                    result = np.asarray(op.forward(*[values[j] for j in inputs], **attrs), dtype=np.float64)
+                    values[i] = result
+                    self._set(i, result)
+
+    @contextmanager
+    def preserved(self) -> Iterator[None]:
+        """Afterwards, values, gradients and contributions are what they were before."""
+        before = self._scalars[:], dict(self._tensors), self._grads, self._contributions
+        try:
+            yield
+        finally:
+            self._scalars, self._tensors, self._grads, self._contributions = before
 
     def backward(self, output: Tensor | int, seed: Any = None) -> None:
         """Gradients of `output` with respect to every node, and what flowed over each edge.
@@ -132,7 +227,7 @@ class Graph:
         out = output if isinstance(output, int) else output.id
         start = self._seed(out, seed)
         grads: list[np.ndarray | None] = [None] * len(self)
-        self.contributions = [(None,) * len(inputs) for inputs in self.inputs]
+        contributions: list[tuple[np.ndarray | None, ...]] = [(None,) * len(js) for js in self.inputs]
         grads[out] = start
         with np.errstate(all="ignore"):
             for i in range(out, -1, -1):
@@ -140,7 +235,7 @@ class Graph:
                 if g is None or op is None:
                     continue
                 sent = self._send(i, op, g)
-                self.contributions[i] = sent
+                contributions[i] = sent
                 for j, contribution in zip(self.inputs[i], sent, strict=True):
                     if contribution is not None:
                         before = grads[j]
@@ -149,7 +244,7 @@ class Graph:
         for i, needs in enumerate(self.needs_grad):
             if needs and grads[i] is None:
                 grads[i] = np.zeros_like(self.values[i])
-        self.grads = grads
+        self._grads, self._contributions = grads, contributions
 
     def _seed(self, out: int, seed: Any) -> np.ndarray:
         shape = self.values[out].shape
@@ -165,12 +260,13 @@ class Graph:
 
     def _send(self, i: int, op: Op, g: np.ndarray) -> tuple[np.ndarray | None, ...]:
         """What node `i` with gradient `g` sends to each of its inputs."""
-        values = [self.values[j] for j in self.inputs[i]]
+        inputs, y, attrs = self.inputs[i], self.values[i], self.attrs[i]
+        values = [self.values[j] for j in inputs]
         return tuple(
-            unbroadcast(np.asarray(op.vjp(k, g, self.values[i], values, self.attrs[i])), values[k].shape)
+            unbroadcast(np.asarray(op.vjp(k, g, y, values, attrs)), values[k].shape)
             if self.needs_grad[j]
             else None
-            for k, j in enumerate(self.inputs[i])
+            for k, j in enumerate(inputs)
         )
 
     def paths(self, source: Tensor | int, target: Tensor | int, k: int = 5) -> list[Path]:
@@ -222,7 +318,7 @@ class Tensor:
 
     @name.setter
     def name(self, name: str) -> None:
-        self.graph.names[self.id] = name
+        self.graph._names[self.id] = name
 
     def named(self, name: str) -> Tensor:
         """Give the node a name and return the same handle."""
@@ -253,7 +349,7 @@ class Tensor:
         new = as_numbers(value)
         if new.shape != self.shape:
             raise ValueError(f"{self.graph.describe(self.id)} can not take a value of shape {new.shape}")
-        self.graph.values[self.id] = new
+        self.graph._set(self.id, new)
 
     @property
     def grad(self) -> np.ndarray | None:
@@ -282,6 +378,13 @@ class Tensor:
 
     def __repr__(self) -> str:
         return f"<{self.op} {self.graph.describe(self.id)}>"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both point to the same node; numbers are compared with `<` and its kin."""
+        return isinstance(other, Tensor) and self.id == other.id and self.graph is other.graph
+
+    def __hash__(self) -> int:
+        return hash((id(self.graph), self.id))
 
     def __len__(self) -> int:
         return len(self.value)
@@ -326,7 +429,8 @@ def tensor(value: Any, name: str = "", kind: str = "parameter") -> Tensor:
     """A leaf with its own copy of `value` as float64. `kind`: parameter, input, target or constant."""
     if kind not in KINDS:
         raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
-    return current_graph().append(None, (), as_numbers(value), name=name, kind=kind)
+    new = as_numbers(value)
+    return current_graph().append(None, (), new if new.ndim else float(new), name=name, kind=kind)
 
 
 def as_numbers(value: Any) -> np.ndarray:
@@ -353,24 +457,25 @@ def scalars(value: Any, name: str = "", kind: str = "parameter") -> np.ndarray:
 def scope(name: str) -> Iterator[None]:
     """Nodes recorded inside belong to the part `name` of the enclosing scope."""
     graph = current_graph()
-    outer = graph._scope
-    graph._scope = (*outer, name)
+    parts, time, depth = outer = graph._here
+    graph._go_to((*parts, name), time, depth)
     try:
         yield
     finally:
-        graph._scope = outer
+        graph._go_to(*outer)
 
 
 @contextmanager
 def at_time(step: int) -> Iterator[None]:
     """Nodes recorded inside belong to time step `step` of the enclosing scope."""
     graph = current_graph()
-    outer = graph._time, graph._time_depth
-    graph._time, graph._time_depth = step, len(graph._scope)
+    outer = graph._here
+    parts = outer[0]
+    graph._go_to(parts, step, len(parts))
     try:
         yield
     finally:
-        graph._time, graph._time_depth = outer
+        graph._go_to(*outer)
 
 
 def unbroadcast(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

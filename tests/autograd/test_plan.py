@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import autograd as ag
 from autograd import OPS, Graph, scalars, tensor
 from autograd.batches import ScalarPlan, compile_plan
+from autograd.narrow import NarrowPlan
 from autograd.plan import Plan
 from scenes import SCENES
 
@@ -40,18 +41,31 @@ def change_leaves(plan, graph, rng):
     plan.run()
 
 
+def plans(graph, loss):
+    """The same graph compiled in every way that it can be."""
+    scalar = all(node.ndim == 0 for node in graph.nodes)
+    ways = [Plan, ScalarPlan, NarrowPlan] if scalar else [Plan]
+    assert type(compile_plan(graph, loss)) in (ways[1:] if scalar else ways)
+    return [way(graph, loss) for way in ways]
+
+
+def assert_replays(graph, loss, seed=1):
+    """As recorded, and after the leaves changed."""
+    compiled = plans(graph, loss)
+    for plan in compiled:
+        assert_equal_to_graph(plan, graph, loss)
+    for plan in compiled:
+        change_leaves(plan, graph, np.random.default_rng(seed))
+        assert_equal_to_graph(plan, graph, loss)
+
+
 FORMS = [(scene, scalar) for scene in sorted(SCENES) for scalar in (False, True)]
 
 
 @pytest.mark.parametrize(("scene", "scalar"), FORMS)
 def test_scenes_replay_as_recorded(scene, scalar):
     recording = SCENES[scene].build(scalar=scalar)
-    graph, loss = recording.graph, recording.loss
-    plan = compile_plan(graph, loss)
-    assert isinstance(plan, ScalarPlan) == (scalar or scene == "expression")
-    assert_equal_to_graph(plan, graph, loss)
-    change_leaves(plan, graph, np.random.default_rng(1))
-    assert_equal_to_graph(plan, graph, loss)
+    assert_replays(recording.graph, recording.loss)
 
 
 @pytest.mark.parametrize("stage", ["cec", "gates", "forget", "peephole"])
@@ -106,18 +120,14 @@ def random_graph(recipe, shape, seed):
 @settings(max_examples=60, deadline=None)
 @given(steps, st.sampled_from([(), (3,), (2, 2)]), st.integers(0, 1000))
 def test_random_graphs_replay_as_recorded(recipe, shape, seed):
-    graph, loss = random_graph(recipe, shape, seed)
-    plan = compile_plan(graph, loss)
-    assert_equal_to_graph(plan, graph, loss)
-    change_leaves(plan, graph, np.random.default_rng(seed))
-    assert_equal_to_graph(plan, graph, loss)
+    assert_replays(*random_graph(recipe, shape, seed), seed)
 
 
 @settings(max_examples=40, deadline=None)
 @given(steps, st.integers(0, 1000))
 def test_batched_equals_unbatched(recipe, seed):
     graph, loss = random_graph(recipe, (), seed)
-    one, many = Plan(graph, loss), ScalarPlan(graph, loss)
+    one, many, _ = plans(graph, loss)
     for node in graph.nodes:
         np.testing.assert_allclose(many.value(node.id), one.value(node.id), rtol=1e-12, atol=1e-14)
         if node.grad is not None or one.grad(node.id) is not None:

@@ -16,7 +16,7 @@ from explorer.view.canvas import Canvas
 from explorer.view.theme import THEMES
 from explorer.view.window import Window
 from tests.benchmarks.measure import Row, medians, samples
-from tests.benchmarks.networks import record, task
+from tests.benchmarks.recurrent import lstm
 
 CASES: tuple[tuple[str, dict[str, Any]], ...] = (("lstm", {"T": 5}), ("bptt", {"T": 50}), ("lstm", {"T": 50}))
 
@@ -94,7 +94,7 @@ def _playback(app: Any, seconds: float) -> Iterator[Row]:
 
 def _edit(app: Any, seconds: float) -> Iterator[Row]:
     """A number of a weight matrix is dragged: replay, frame and painting of a long LSTM."""
-    graph, loss = record(task("lstm", 100, 32, 32))
+    graph, loss = lstm(100, 32, 32).record()
     session = Session()
     session.open_graph(graph, loss)
     canvas = _shown(app, session)
