@@ -94,14 +94,14 @@ class ScalarPlan:
 
     def _compile_forward(self, blocks: list[_Block], recipes: _Recipes) -> list[Bound]:
         calls: list[Bound] = []
+        scratch = np.empty(max((block.inputs.size for block in blocks if block.sums), default=0))
         for block in blocks:
-            slots = [block.inputs.reshape(-1)] if block.sums else list(block.inputs)
-            block.gathered = [self._gathered(calls, self._place[nodes]) for nodes in slots]
             block.out = self._values[block.first : block.first + block.size]
             if block.sums:
-                terms = block.gathered[0].reshape(block.inputs.shape)
-                calls.append((np.add.reduce, (terms, 0, None, block.out)))
+                terms = self._gathered(calls, self._place[block.inputs.reshape(-1)], scratch)
+                calls.append((np.add.reduce, (terms.reshape(block.inputs.shape), 0, None, block.out)))
             else:
+                block.gathered = [self._gathered(calls, self._place[nodes]) for nodes in block.inputs]
                 calls += recipes.forward(block)
         return calls
 
@@ -127,13 +127,15 @@ class ScalarPlan:
         pull.emit(calls, leaves, self._grads[: self._leaves])
         return calls
 
-    def _gathered(self, calls: list[Bound], index: np.ndarray) -> np.ndarray:
+    def _gathered(
+        self, calls: list[Bound], index: np.ndarray, scratch: np.ndarray | None = None
+    ) -> np.ndarray:
         """Values in an order of one's own; a view where they stand in that order already."""
         first, last = int(index[0]), int(index[-1])
         if last - first == len(index) - 1 and np.all(index[1:] - index[:-1] == 1):
             return self._values[first : last + 1]
         wide = index.astype(np.intp)
-        out = self._values.take(wide)
+        out = np.empty(len(wide)) if scratch is None else scratch[: len(wide)]
         calls.append((self._values.take, (wide, None, out, "clip")))
         return out
 
@@ -206,7 +208,7 @@ class _Block:
         self.op, self.attrs = op, graph.attrs[int(nodes[0])]
         self.first, self.nodes, self.inputs, self.rows = first, nodes, inputs, rows
         self.size = len(nodes)
-        self.sums = op.arity is None  # an n-ary sum: all its slots are one matrix
+        self.sums = op.name == "add_n"  # all its slots are one matrix
         self.gathered: list[np.ndarray] = []
         self.out = np.empty(0)
 

@@ -1,15 +1,16 @@
 """Merging: calls of one kind that do not wait for each other become one call on a stack of their arrays.
 
-`merge` takes tapes and gives back programs that do the same in fewer calls. Three things happen:
+`merge` takes tapes and gives back programs that do the same in fewer calls. Four things happen:
 
-1. A call whose argument nobody else reads works in place, and a piece that is only computed to be copied into
+1. What was computed before is not computed again.
+2. A call whose argument nobody else reads works in place, and a piece that is only computed to be copied into
    a larger array is written there at once.
-2. Calls that do the same to arrays of the same shapes form a kind. Within a kind, those with the same number
+3. Calls that do the same to arrays of the same shapes form a kind. Within a kind, those with the same number
    of kindred calls before them on their longest way can not depend on each other: they are one stack. (It is
    the agenda of Neubig, Goldberg and Dyer, "On-the-fly operation batching in dynamic computation graphs",
    NIPS 2017, with the depth counted in each kind by itself: what runs through time stays one call per step,
    and what only branches off from it, such as a read-out, becomes one call for all steps.)
-3. Arrays that a stack wants side by side get their places as rows of one block.
+4. Arrays that a stack wants side by side get their places as rows of one block.
 """
 
 from __future__ import annotations
@@ -75,17 +76,21 @@ class _Merger:
         self._kept: list[np.ndarray] = []  # so that no id is used again
         self._gone: set[int] = set()  # calls that need not be made
         self._moved: dict[int, tuple[np.ndarray, int]] = {}  # buffer -> block, and its first byte there
+        self._now: dict[int, np.ndarray] = {}  # id of any array -> the one that takes its place
         self.visible = {self.view(a).buffer for a in visible}
         self.reads = [_reads(call) for call in self.calls]
-        for n, (call, arrays) in enumerate(zip(self.calls, self.reads, strict=True)):
-            for array in arrays:
-                self.buffers[self.view(array).buffer].readers.append(n)
-            self.buffers[self.view(call.out).buffer].writers.append(n)
+        self.sources = [[self.view(a).buffer for a in arrays] for arrays in self.reads]
+        self.target = [self.view(call.out).buffer for call in self.calls]
+        for n, (sources, target) in enumerate(zip(self.sources, self.target, strict=True)):
+            for number in sources:
+                self.buffers[number].readers.append(n)
+            self.buffers[target].writers.append(n)
 
     def programs(self) -> list[Program]:
+        self._compute_once()
         self._write_at_once()
         self._work_in_place()
-        self._roots.clear()
+        self._roots.clear()  # told before everything had its place
         before = self._dependencies()
         steps = self._schedule(self._groups(before), before)
         self._place(steps)
@@ -125,10 +130,13 @@ class _Merger:
 
     def now(self, array: np.ndarray) -> np.ndarray:
         """The array as it lies after everything has its place."""
-        view = self.root(array)
-        if view.buffer not in self._moved and self.buffers[self.view(array).buffer].inside is None:
-            return array
-        return self._shown(view, view.offset, view.shape, view.strides)
+        found = self._now.get(id(array))
+        if found is None:
+            view = self.root(array)
+            moved = view.buffer in self._moved or self.buffers[self.view(array).buffer].inside is not None
+            found = self._shown(view, view.offset, view.shape, view.strides) if moved else array
+            self._now[id(array)] = found
+        return found
 
     def _shown(self, view: View, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
         block, start = self._moved.get(view.buffer, (self.buffers[view.buffer].array, 0))
@@ -144,14 +152,43 @@ class _Merger:
         writers = self.buffers[self.view(array).buffer].writers
         return len(writers) == 1 and self.tape_of[writers[0]] == tape
 
-    # What need not be copied
+    # What need not be computed, or copied
+
+    def _compute_once(self) -> None:
+        known: dict[tuple[Any, ...], int] = {}  # function and arguments -> buffer with the result
+        for n, call in enumerate(self.calls):
+            number = self.target[n]
+            if call.part or len(self.buffers[number].writers) != 1 or not self._whole(call.out):
+                continue
+            inputs = [self.buffers[b] for b in self.sources[n]]
+            if any(b.writers and b.writers[-1] >= n for b in inputs):
+                continue  # it will be another array then
+            key = (call.function, *(self._same(a, call.out) for a in call.arguments))
+            earlier = known.setdefault(key, number)
+            if earlier == number:
+                continue
+            self.buffers[number].inside = (earlier, 0)
+            self._gone.add(n)
+            for b in inputs:
+                b.readers.remove(n)
+            self.buffers[earlier].readers += self.buffers[number].readers
+            if number in self.visible:
+                self.visible.add(earlier)
+
+    def _same(self, argument: Any, out: np.ndarray) -> Any:
+        """What two calls have to agree in to give the same."""
+        if argument is out:
+            return out.shape, out.dtype
+        if isinstance(argument, np.ndarray):
+            return self.root(argument)
+        return tuple(self._same(a, out) for a in argument) if isinstance(argument, tuple) else argument
 
     def _write_at_once(self) -> None:
         for n, call in enumerate(self.calls):
-            if not call.part or call.function is not np.positive:
+            if not call.part or call.function is not np.positive or n in self._gone:
                 continue
             piece, place = call.arguments
-            source, target = self.buffers[self.view(piece).buffer], self.view(place)
+            source, target = self.buffers[self.view(piece).buffer], self.root(place)
             if (
                 self._whole(piece)
                 and source.inside is None
@@ -160,6 +197,17 @@ class _Merger:
                 and not self.buffers[target.buffer].fixed
             ):
                 source.inside = (target.buffer, target.offset)
+                self._gone.add(n)
+            elif (
+                source.readers == [n]
+                and self._once(piece, self.tape_of[n])
+                and self.view(piece).buffer not in self.visible
+                and self.calls[source.writers[0]].out is piece
+                and elementwise(self.calls[source.writers[0]].function)
+            ):
+                writer = self.calls[source.writers[0]]
+                writer.arguments = tuple(place if a is piece else a for a in writer.arguments)
+                writer.out, writer.part = place, True
                 self._gone.add(n)
 
     def _work_in_place(self) -> None:
@@ -406,7 +454,7 @@ class _Merger:
 
     def _bound(self, step: Group) -> Program:
         if len(step) > 1:
-            order = sorted(step, key=lambda n: self._address(self.calls[n].out))
+            order = sorted(step, key=lambda n: self._place_of(self.calls[n].out))
             together = self._together([self.calls[n] for n in order])
             if together is not None:
                 return together
@@ -421,8 +469,10 @@ class _Merger:
                 program.append((call.function, tuple(arguments)))
         return program
 
-    def _address(self, array: np.ndarray) -> int:
-        return _address(self.now(array))
+    def _place_of(self, array: np.ndarray) -> int:
+        """Where an array begins in its block."""
+        view = self.root(array)
+        return view.offset + (self._moved[view.buffer][1] if view.buffer in self._moved else 0)
 
     def _argument(self, argument: Any, program: Program) -> Any:
         if isinstance(argument, np.ndarray):

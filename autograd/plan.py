@@ -37,7 +37,7 @@ class Plan:
         with np.errstate(all="ignore"):
             forward = Tape()
             values = _compile_forward(graph, forward)
-            backward = Tape()
+            backward = Tape(after=forward)
             grads = _Backward(graph, self.output, values, backward).run()
             known = [*values, *(g for g in grads if g is not None)]
             (self._forward, self._backward), now = merge([forward, backward], known)
@@ -106,7 +106,7 @@ def _compile_forward(graph: Graph, tape: Tape) -> list[np.ndarray]:
     for i, (op, inputs, attrs) in enumerate(zip(graph.ops, graph.inputs, graph.attrs, strict=True)):
         if op is None:
             values.append(np.array(graph.values[i]))
-        elif op.arity is None and len(inputs) > 2 and len({values[j].shape for j in inputs}) == 1:
+        elif op.name == "add_n" and len(inputs) > 2 and len({values[j].shape for j in inputs}) == 1:
             values.append(_sum_of([values[j] for j in inputs], tape))
         else:
             forward = op.forward

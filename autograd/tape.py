@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 Bound = tuple[Callable[..., Any], tuple[Any, ...]]  # a call that is ready to be made
-_VIEWS = frozenset(
-    {"transpose", "reshape", "expand_dims", "swapaxes", "broadcast_to", "moveaxis", "squeeze", "ravel"}
-)
+_VIEWS = frozenset({
+    "transpose", "expand_dims", "swapaxes", "broadcast_to", "moveaxis", "squeeze", "sliding_window_view",
+})  # fmt: skip
+_REDUCTIONS = {"sum": np.add, "max": np.maximum, "amax": np.maximum, "min": np.minimum, "amin": np.minimum}
 
 
 class Rows(tuple[np.ndarray, ...]):
@@ -33,12 +34,12 @@ class Call:
 
 
 class Tape:
-    """Calls in order."""
+    """Calls in order; one that follows another shares its constants."""
 
-    def __init__(self) -> None:
+    def __init__(self, after: Tape | None = None) -> None:
         self.calls: list[Call] = []
         self._writer: dict[int, int] = {}  # id of an array that nothing reads yet -> the call that writes it
-        self._numbers: dict[bytes, np.ndarray] = {}
+        self._numbers: dict[bytes, np.ndarray] = {} if after is None else after._numbers
 
     def emit(
         self, function: Callable[..., Any], arguments: tuple[Any, ...], out: np.ndarray, part: bool = False
@@ -143,7 +144,13 @@ class _Proxy(np.lib.mixins.NDArrayOperatorsMixin):
         return self._view(self.array[index])
 
     def reshape(self, *shape: Any) -> _Proxy:
-        return self._view(self.array.reshape(*shape))
+        out = self.array.reshape(*shape)
+        if np.may_share_memory(out, self.array):
+            return self._view(out)
+        out = np.array(out)  # of its own
+        place = out.reshape(self.array.shape)
+        self.tape.emit(np.positive, (self.array, place), place)
+        return _Proxy(out, self.tape)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> _Proxy:
         return self._reduce(np.add, axis, keepdims)
@@ -186,16 +193,30 @@ class _Proxy(np.lib.mixins.NDArrayOperatorsMixin):
     def _array(self, x: Any) -> np.ndarray:
         if isinstance(x, _Proxy):
             return x.array
-        return self.tape.number(float(x)) if isinstance(x, int | float) else np.asarray(x)
+        number = isinstance(x, int | float) and not isinstance(x, bool)
+        return self.tape.number(float(x)) if number else np.asarray(x)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         name = function.__name__
-        if name in _VIEWS and isinstance(args[0], _Proxy):
-            return self._view(function(args[0].array, *args[1:], **kwargs))
-        if name == "sum" and isinstance(args[0], _Proxy) and len(args) == 1:
-            return args[0]._reduce(np.add, kwargs.get("axis"), kwargs.get("keepdims", False))
+        if name in _VIEWS:
+            return args[0]._view(function(args[0].array, *args[1:], **kwargs))
+        if name in ("reshape", "ravel"):
+            return args[0].reshape(*args[1:] or (-1,))
+        if name in _REDUCTIONS and not kwargs.keys() - {"axis", "keepdims"}:
+            axis = args[1] if len(args) > 1 else kwargs.get("axis")
+            return args[0]._reduce(_REDUCTIONS[name], axis, kwargs.get("keepdims", False))
+        if name == "mean" and not kwargs.keys() - {"axis", "keepdims"}:
+            total = self.__array_function__(np.sum, types, args, kwargs)
+            return total / (args[0].size / max(total.size, 1))
+        if name == "outer" and len(args) == 2:
+            return np.reshape(args[0], (-1, 1)) * np.reshape(args[1], (1, -1))
         if name == "size":
             return args[0].size
+        if name == "dot" and len(args) == 2 and not kwargs:
+            a, b = map(self._array, args)
+            out = np.asarray(np.dot(a, b))
+            self.tape.emit(np.dot, (a, b, out), out)
+            return _Proxy(out, self.tape)
         if name == "where" and len(args) == 3:
             arrays = [self._array(x) for x in args]
             out = np.where(*arrays)
@@ -203,7 +224,33 @@ class _Proxy(np.lib.mixins.NDArrayOperatorsMixin):
             return _Proxy(out, self.tape)
         if name in ("concatenate", "stack"):
             return self._joined(function, *args, **kwargs)
+        if name == "pad" and kwargs.keys() == {"constant_values"}:
+            return self._padded(*args, **kwargs)
+        if name == "summed_at":
+            return self._summed_at(*args)
         raise _CanNotTrace
+
+    def _padded(self, x: _Proxy, widths: Any, constant_values: float) -> _Proxy:
+        """The margin is written once; what is inside is written by every run."""
+        out = np.pad(x.array, widths, constant_values=constant_values)
+        place = out[tuple(slice(p, p + n) for (p, _), n in zip(widths, x.shape, strict=True))]
+        self.tape.emit(np.positive, (x.array, place), place, part=True)
+        return _Proxy(out, self.tape)
+
+    def _summed_at(self, shape: tuple[int, ...], places: Sequence[Any], parts: Sequence[Any]) -> _Proxy:
+        """Parts that do not overlap are written to their places, the others are added there."""
+        arrays = [self._array(x) for x in parts]
+        out = summed_at(shape, places, arrays)
+        times = summed_at(shape, places, [np.ones(a.shape) for a in arrays])
+        if times.max() > 1.0:
+            self.tape.emit(np.copyto, (out, self.tape.number(0.0)), out)
+        for index, a in zip(places, arrays, strict=True):
+            place = part_of(out, index)
+            if times.max() > 1.0:
+                self.tape.emit(np.add, (place, a, place), place)
+            else:  # where no part lies stays what `summed_at` left there: zero
+                self.tape.emit(np.positive, (a, place), place, part=True)
+        return _Proxy(out, self.tape)
 
     def _joined(self, function: Callable[..., Any], parts: Sequence[Any], axis: int = 0) -> _Proxy:
         """Pieces are written to their places, one call each."""
@@ -246,6 +293,17 @@ def part_of(array: np.ndarray, index: Any) -> np.ndarray:
     """The view that a basic index takes, also where NumPy would take a plain number."""
     parts = index if isinstance(index, tuple) else (index,)
     return array[parts] if any(p is Ellipsis for p in parts) else array[(*parts, Ellipsis)]
+
+
+def summed_at(shape: tuple[int, ...], places: Sequence[Any], parts: Sequence[Any]) -> Any:
+    """Zeros of a shape to which each part is added at its place, a basic index."""
+    for part in parts:
+        if isinstance(part, _Proxy):
+            return part.__array_function__(summed_at, (), (shape, places, parts), {})
+    out = np.zeros(shape)
+    for place, part in zip(places, parts, strict=True):
+        out[place] += part
+    return out
 
 
 def stacked_product(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:

@@ -49,7 +49,7 @@ def sigmoid(a):
 )
 def relu(a):
     """Rectifier: passes what is positive. At 0 the slope is taken as 0."""
-    return np.maximum(a, 0.0) * 1.0
+    return np.maximum(a, 0.0)
 
 
 @op(

@@ -7,10 +7,12 @@ A window is a stretch of the padded image; an output along one axis has
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
 from autograd.ops.definition import Sample, op
+from autograd.tape import summed_at
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,8 @@ class _Windows:
         """The image with its margin."""
         if not any(self.start + self.end):
             return x
-        shape = [n + p + q for n, p, q in zip(self.size, self.start, self.end, strict=True)]
-        result = np.full((*x.shape[:2], *shape), fill)
-        result[self._inner()] = x
-        return result
-
-    def cropped(self, x):
-        """The image without its margin."""
-        return x[self._inner()]
-
-    def _inner(self):
-        return ..., *(slice(p, p + n) for p, n in zip(self.start, self.size, strict=True))
+        margins = [(0, 0), (0, 0), *zip(self.start, self.end, strict=True)]
+        return np.pad(x, margins, constant_values=fill)
 
     def seen(self, x, fill=0.0):
         """All windows as a view: batch, channel, window row and column, place in the kernel."""
@@ -51,10 +44,10 @@ class _Windows:
     def summed(self, parts, batch, channels):
         """The image with what the windows sent to its pixels: `parts(i, j)` for place i, j of the kernel."""
         shape = [n + p + q for n, p, q in zip(self.size, self.start, self.end, strict=True)]
-        image = np.zeros((batch, channels, *shape))
-        for i, j in np.ndindex(*self.kernel):
-            image[self.place(i, j)] += parts(i, j)
-        return self.cropped(image)
+        every = list(np.ndindex(*self.kernel))
+        places = [self.place(i, j) for i, j in every]
+        image = summed_at((batch, channels, *shape), places, [parts(i, j) for i, j in every])
+        return image[..., *(slice(p, p + n) for p, n in zip(self.start, self.size, strict=True))]
 
     def place(self, i, j):
         """What place i, j of the kernel touches in the padded image, over all windows."""
@@ -124,7 +117,8 @@ def _conv_x(g, y, x, w, b=None, stride=1, padding=0, dilation=1):
 
 def _conv_w(g, y, x, w, b=None, stride=1, padding=0, dilation=1):
     columns = _columns(x, _conv_windows(x, w, stride, padding, dilation))
-    return np.reshape(np.tensordot(np.reshape(g, (*g.shape[:2], -1)), columns, ((0, 2), (0, 2))), w.shape)
+    each = np.matmul(np.reshape(g, (*g.shape[:2], -1)), np.transpose(columns, (0, 2, 1)))
+    return np.reshape(np.sum(each, axis=0), w.shape)
 
 
 @op(
@@ -165,10 +159,13 @@ def _pool_windows(a, kernel_size, stride, padding):
 
 def _max_pool_back(g, y, a, kernel_size, stride, padding):
     windows = _pool_windows(a, kernel_size, stride, padding)
-    seen = windows.seen(a, -np.inf)
-    first = np.argmax(np.reshape(seen, (*seen.shape[:4], -1)), axis=-1)
-    columns = windows.kernel[1]
-    return windows.summed(lambda i, j: np.where(first == i * columns + j, g, 0.0), *a.shape[:2])
+    padded = windows.padded(a, -np.inf)
+    sent, taken = {}, None
+    for place in np.ndindex(*windows.kernel):
+        smaller = padded[windows.place(*place)] < y  # NaN counts as the largest
+        sent[place] = np.where(smaller if taken is None else smaller | taken, 0.0, g)
+        taken = ~smaller if taken is None else taken | ~smaller
+    return windows.summed(lambda i, j: sent[i, j], *a.shape[:2])
 
 
 _POOLS = (
@@ -190,7 +187,9 @@ _POOLS = (
 )
 def max_pool2d(a, kernel_size=2, stride=None, padding=0):
     """The largest of each window; it alone receives the gradient, in a tie the first one."""
-    return np.max(_pool_windows(a, kernel_size, stride, padding).seen(a, -np.inf), axis=(4, 5))
+    windows = _pool_windows(a, kernel_size, stride, padding)
+    padded = windows.padded(a, -np.inf)
+    return reduce(np.maximum, [padded[windows.place(i, j)] for i, j in np.ndindex(*windows.kernel)])
 
 
 def _avg_pool_back(g, y, a, kernel_size, stride, padding):
@@ -210,4 +209,7 @@ def _avg_pool_back(g, y, a, kernel_size, stride, padding):
 )
 def avg_pool2d(a, kernel_size=2, stride=None, padding=0):
     """The average of each window, in which padding counts as 0; the gradient is shared out evenly."""
-    return np.mean(_pool_windows(a, kernel_size, stride, padding).seen(a), axis=(4, 5))
+    windows = _pool_windows(a, kernel_size, stride, padding)
+    padded = windows.padded(a)
+    seen = [padded[windows.place(i, j)] for i, j in np.ndindex(*windows.kernel)]
+    return reduce(np.add, seen) / len(seen)

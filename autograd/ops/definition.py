@@ -127,6 +127,10 @@ def _recorder(definition: Op) -> Callable[..., Any]:
                 return _append(definition, graph, ids, definition.defaults)
         if arity is None:
             operands, rest = list(args[0]), args[1:]
+            if plain and not kwargs and not rest and {type(x) for x in operands} == {Tensor}:
+                graph = operands[0].graph
+                if builtins.all([x.graph is graph for x in operands]):
+                    return _append(definition, graph, tuple([x.id for x in operands]), definition.defaults)
         else:
             operands, rest = _operands(definition, args, kwargs), args[arity:]
         if len(rest) > len(attr_names):

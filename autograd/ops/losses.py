@@ -158,5 +158,5 @@ def binary_cross_entropy(p, target):
 def binary_cross_entropy_with_logits(u, target):
     """Sigmoid and binary cross-entropy in one, exact far out too. The gradient is output minus target."""
     _same_shape(u, target)
-    softplus = np.maximum(u, 0.0) + np.log1p(np.exp(-np.abs(u)))
-    return np.sum(softplus - u * target) / u.size
+    # the small logarithm comes last: beside a large u it would lose its digits
+    return np.sum((np.maximum(u, 0.0) - u * target) + np.log1p(np.exp(-np.abs(u)))) / u.size

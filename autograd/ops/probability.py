@@ -10,6 +10,9 @@ import numpy as np
 
 from autograd.ops.definition import Sample, op
 
+# Where there is a probability at all, the largest score is above the one and the sum is at least 1.
+_LOWEST, _LEAST = np.finfo(np.float64).min, np.finfo(np.float64).tiny
+
 
 @op(
     "softmax",
@@ -23,9 +26,8 @@ from autograd.ops.definition import Sample, op
 def softmax(a, axis=-1):
     """Probabilities from scores; the maximum is subtracted first, so that large scores do not overflow."""
     top = np.max(a, axis=axis, keepdims=True)
-    e = np.exp(a - np.where(np.isfinite(top), top, 0.0))
-    total = np.sum(e, axis=axis, keepdims=True)
-    return e / np.where(total == 0.0, 1.0, total)
+    e = np.exp(a - np.maximum(top, _LOWEST))
+    return e / np.maximum(np.sum(e, axis=axis, keepdims=True), _LEAST)
 
 
 @op(
@@ -40,9 +42,8 @@ def softmax(a, axis=-1):
 def log_softmax(a, axis=-1):
     """Logarithm of the softmax without the detour through tiny probabilities."""
     top = np.max(a, axis=axis, keepdims=True)
-    shifted = a - np.where(np.isfinite(top), top, 0.0)
-    total = np.sum(np.exp(shifted), axis=axis, keepdims=True)
-    return shifted - np.log(np.where(total == 0.0, 1.0, total))
+    shifted = a - np.maximum(top, _LOWEST)
+    return shifted - np.log(np.maximum(np.sum(np.exp(shifted), axis=axis, keepdims=True), _LEAST))
 
 
 def _logsumexp_back(g, y, a, axis, keepdims):
@@ -66,8 +67,6 @@ def _logsumexp_back(g, y, a, axis, keepdims):
 )
 def logsumexp(a, axis=None, keepdims=False):
     """Smooth maximum: the logarithm of the summed exponentials. Its gradient is the softmax."""
-    top = np.max(a, axis=axis, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0.0)
-    total = np.sum(np.exp(a - top), axis=axis, keepdims=True)
-    y = np.where(total == 0.0, -np.inf, np.log(np.where(total == 0.0, 1.0, total)) + top)
+    top = np.maximum(np.max(a, axis=axis, keepdims=True), _LOWEST)
+    y = np.log(np.sum(np.exp(a - top), axis=axis, keepdims=True)) + top
     return y if keepdims else np.squeeze(y, axis)

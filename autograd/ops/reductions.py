@@ -73,7 +73,8 @@ def _var_back(g, y, a, axis, keepdims):
 )
 def var(a, axis=None, keepdims=False):
     """Variance: the average squared distance from the mean. It divides by n, not by n − 1."""
-    return np.var(a, axis=axis, keepdims=keepdims)
+    apart = a - np.mean(a, axis=axis, keepdims=True)
+    return np.mean(apart * apart, axis=axis, keepdims=keepdims)
 
 
 def _first_along(hits, axis):

@@ -62,7 +62,7 @@ def concatenate(*parts, axis=0):
     "stack",
     r"y = [a_1, a_2, \ldots]",
     "[{list}]",
-    vjp=lambda k, g, y, values, axis: np.take(g, k, axis=axis),
+    vjp=lambda k, g, y, values, axis: np.moveaxis(g, axis, 0)[k],
     partials=(r"\frac{\partial E}{\partial a_k} = \left(\frac{\partial E}{\partial y}\right)_k",),
     back=("its layer of {g}",),
     samples=(Sample(((2,), (2,))), Sample(((2, 3), (2, 3)), attrs={"axis": 1})),

@@ -231,3 +231,73 @@ def test_gradients_that_are_handed_on_keep_their_own_array():
     plan = Plan(graph, loss)
     change_leaves(plan, graph, rng)
     assert_equal_to_graph(plan, graph, loss)
+
+
+def rnn(steps, hidden=4):
+    rng = np.random.default_rng(5)
+    with Graph() as graph:
+        U, V = tensor(rng.normal(size=(hidden, hidden)), "U"), tensor(rng.normal(size=(hidden, hidden)), "V")
+        h = tensor(np.zeros(hidden), "h_0")
+        losses = []
+        for _ in range(steps):
+            h = ag.tanh(U @ h + tensor(rng.normal(size=hidden), kind="input"))
+            losses.append(ag.half_squared_error(V @ h, tensor(rng.normal(size=hidden), kind="target")))
+        loss = ag.add_n(losses)
+    return graph, loss
+
+
+def test_what_branches_off_from_time_is_one_call_for_all_steps():
+    for steps in (10, 20):
+        plan = Plan(*rnn(steps))
+        assert_equal_to_graph(plan, *rnn(steps))
+        calls = len(plan._forward) + len(plan._backward)
+        assert calls <= 6 * steps + 25  # what runs through time, and the rest whatever its length
+
+
+def test_kinds_that_wait_for_each_other_crosswise():
+    with Graph() as graph:
+        p, q = tensor(np.full(3, 0.4), "p"), tensor(np.full(3, -0.7), "q")
+        one = ag.sin(ag.tanh(p))  # tanh before sin, and
+        other = ag.tanh(ag.sin(q))  # sin before tanh: no order has both stacks
+        loss = ag.sum(one * other)
+    assert_replays(graph, loss)
+
+
+@pytest.mark.parametrize("join", [ag.stack, ag.concatenate])
+def test_pieces_are_computed_in_their_places(join):
+    with Graph() as graph:
+        x = tensor(np.linspace(-1.0, 1.0, 4), "x")
+        pieces = [ag.tanh(x), ag.sin(x), x * x, x]
+        whole = join(pieces)
+        loss = ag.sum(whole * whole) + ag.sum(pieces[0])
+    assert_replays(graph, loss)
+    copies = [call for call, _ in Plan(graph, loss)._forward if call is np.positive]
+    assert len(copies) == 1  # a leaf has its own place
+
+
+def test_nothing_visible_is_overwritten():
+    with Graph() as graph:
+        x = tensor(np.linspace(0.1, 1.0, 5), "x")
+        y = x
+        for _ in range(4):
+            y = ag.sigmoid(-y)  # each value has one reader, and is looked at afterwards
+        loss = ag.sum(y)
+    plan = Plan(graph, loss)
+    plan.backward()
+    plan.backward()
+    assert_equal_to_graph(plan, graph, loss)
+
+
+@pytest.mark.parametrize("value", [0.0, 800.0, -1.0, np.inf, np.nan])
+def test_what_is_not_finite_is_the_same_one_by_one(value):
+    with Graph() as graph:
+        x = tensor(value, "x")
+        y = ag.exp(x) / (x * 1.0) + ag.log(x) * x + 1.0 / x
+        loss = y * y
+        x / 0.0  # leads nowhere, and sends nothing back
+    graph.forward()
+    graph.backward(loss)
+    for plan in plans(graph, loss):
+        for node in (x, y, loss):
+            np.testing.assert_allclose(plan.value(node.id), node.value, rtol=1e-12)
+            np.testing.assert_allclose(plan.grad(node.id), node.grad, rtol=1e-12)
