@@ -9,6 +9,7 @@ import numpy as np
 
 import autograd as ag
 from autograd import scope
+from scenes.scene import Leaves
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"tanh": ag.tanh, "sigmoid": ag.sigmoid, "relu": ag.relu}
 # f′ as a function of u, for proofs: written out by hand, not taken from the engine
@@ -49,8 +50,19 @@ def total(terms: list[Any]) -> Any:
 def squared_loss(y: Any, d: Any) -> Any:
     """½‖y − d‖², in scalar form spelled out."""
     if isinstance(y, np.ndarray):
-        return 0.5 * ag.add_n([(a - b) ** 2 for a, b in zip(y, d, strict=True)])
+        return 0.5 * ag.add_n([(a - b) ** 2 for a, b in zip(y.ravel(), d.ravel(), strict=True)])
     return ag.half_squared_error(y, d)
+
+
+def constant(leaves: Leaves, name: str, value: float) -> Any:
+    """A number that has a box of its own and can be changed; in scalar form taken out of its array."""
+    leaf = leaves.constant(name, value)
+    return leaf[()] if isinstance(leaf, np.ndarray) else leaf
+
+
+def within(got: Any, low: float, high: float) -> tuple[Any, Any]:
+    """Both sides of a proof that `got` lies between two bounds: itself, and itself moved between them."""
+    return got, np.clip(got, low, high)
 
 
 def local_derivative(recording: Any, name: str, slot: int) -> np.ndarray:
@@ -70,27 +82,100 @@ def gate(
     return squash(total([*terms, w[f"b_{letter}"]]))
 
 
-def lstm_cell(w: Mapping[str, Any], x: Any, h: Any, c: Any, tag: str) -> tuple[Any, Any]:
+def rnn_cell(
+    w: Mapping[str, Any], x: Any, z: Any, tag: str, *, activation: str = "tanh", mark: str = ""
+) -> Any:
+    """One step of a plain RNN, the state after it: `u = W_in x + W z + b`, `z = f(u)`; no x, no input term.
+
+    Names are `u_tag` and `z_tag`, after the letter stands the `mark` of a direction or layer.
+    """
+    terms = [] if x is None else [w["W_in"] @ x]
+    u = named(f"u{mark}_{tag}", total([*terms, w["W"] @ z, w["b"]]))
+    return named(f"z{mark}_{tag}", 1.0 * u if activation == "linear" else activate(activation, u))
+
+
+def lstm_cell(w: Mapping[str, Any], x: Any, h: Any, c: Any, tag: str, *, mark: str = "") -> tuple[Any, Any]:
     """One LSTM step of the RN notes, `(h, c)` after it; has the gates whose leaves `w` has.
 
-    Names end in `_tag`. Each gate is recorded in its own scope; the cell's chain × → + stays outside.
+    Names end in `_tag`, after the letter stands the `mark` of a direction or layer. Each gate is recorded in
+    its own scope; the cell's chain × → + stays outside.
     """
     keep = write = None
     if "W_f" in w:
         with scope("forget"):
-            keep = named(f"f_{tag}", gate(w, "f", x, h, c))
+            keep = named(f"f{mark}_{tag}", gate(w, "f", x, h, c))
     if "W_i" in w:
         with scope("input"):
-            write = named(f"i_{tag}", gate(w, "i", x, h, c))
+            write = named(f"i{mark}_{tag}", gate(w, "i", x, h, c))
     with scope("candidate"):
-        g = named(f"g_{tag}", gate(w, "c", x, h, c, ag.tanh))
+        g = named(f"g{mark}_{tag}", gate(w, "c", x, h, c, ag.tanh))
     if write is not None:
-        g = named(f"write_{tag}", write * g)
+        g = named(f"write{mark}_{tag}", write * g)
     if keep is not None:
-        c = named(f"keep_{tag}", keep * c)
-    c = named(f"c_{tag}", c + g)
+        c = named(f"keep{mark}_{tag}", keep * c)
+    c = named(f"c{mark}_{tag}", c + g)
     if "W_o" not in w:
-        return named(f"h_{tag}", ag.tanh(c)), c
+        return named(f"h{mark}_{tag}", ag.tanh(c)), c
     with scope("output"):
-        o = named(f"o_{tag}", gate(w, "o", x, h, c))  # this peephole looks at the new cell
-    return named(f"h_{tag}", o * ag.tanh(c)), c
+        o = named(f"o{mark}_{tag}", gate(w, "o", x, h, c))  # this peephole looks at the new cell
+    return named(f"h{mark}_{tag}", o * ag.tanh(c)), c
+
+
+def gru_cell(
+    w: Mapping[str, Any], x: Any, h: Any, tag: str, *, keep: str = "z", reset: str = "before"
+) -> Any:
+    """One GRU step, `h` after it, from leaves `W_k`, `U_k`, `b_k` of the gates k = r, z and the candidate h.
+
+    `keep` says what the old state is multiplied with. `z`: `h = (1−z) ⊙ g + z ⊙ h_prev` (Cho et al. 2014,
+    ONNX, PyTorch); `1-z`: the reverse, `z ⊙ g + (1−z) ⊙ h_prev`. `reset` says where r stands: `before` the
+    recurrent product, `U_h (r ⊙ h)`, or `after` it, `r ⊙ (U_h h + bU_h)` (ONNX's linear_before_reset,
+    PyTorch), where the leaf `bU_h` may be missing. Names end in `_tag`; the gates and the candidate g are
+    recorded in scopes of their own, the way from one state to the next stays outside.
+    """
+    with scope("reset"):
+        r = named(f"r_{tag}", gate(w, "r", x, h, None))
+    with scope("update"):
+        z = named(f"z_{tag}", gate(w, "z", x, h, None))
+    with scope("candidate"):
+        if reset == "before":
+            u = total([w["W_h"] @ x, w["U_h"] @ (r * h), w["b_h"]])
+        else:
+            past = w["U_h"] @ h
+            u = total([w["W_h"] @ x, r * (past + w["bU_h"] if "bU_h" in w else past), w["b_h"]])
+        g = named(f"g_{tag}", ag.tanh(u))
+    rest = 1.0 - z
+    old, new = (z, rest) if keep == "z" else (rest, z)
+    kept = named(f"keep_{tag}", old * h)
+    return named(f"h_{tag}", kept + named(f"write_{tag}", new * g))
+
+
+def probabilities(scores: Any) -> Any:
+    """Softmax over the last axis; in scalar form spelled out, and only for scores that `exp` can take."""
+    if not isinstance(scores, np.ndarray):
+        return ag.softmax(scores)
+    e = ag.exp(scores)
+    return e / ag.sum(e, axis=-1, keepdims=True)
+
+
+def attend(scores: Any, values: Any, tag: str = "") -> tuple[Any, Any]:
+    """From scores to a context: `α = softmax(e)` over the last axis, `c = α a`; gives `(c, α)`.
+
+    `scores` (…, T_x) are those of one or several queries, `values` (…, T_x, n) what is mixed. With a tag the
+    two are named `alpha_tag` and `context_tag`.
+    """
+    alpha = probabilities(scores)
+    context = alpha @ values
+    return (named(f"context_{tag}", context), named(f"alpha_{tag}", alpha)) if tag else (context, alpha)
+
+
+def attention(
+    q: Any, k: Any, v: Any, mask: Any = None, scale: float | None = None, tag: str = ""
+) -> tuple[Any, Any]:
+    """Scaled dot-product attention `softmax(q kᵀ·scale + mask) v` (Vaswani et al. 2017) and its weights.
+
+    q (…, T_q, d), k (…, T_k, d), v (…, T_k, n); scale is 1/√d unless given; the mask is added to the scores,
+    −∞ where looking is forbidden. In scalar form q, k and v are matrices.
+    """
+    swapped = (*range(k.ndim - 2), k.ndim - 1, k.ndim - 2)
+    scores = (q @ ag.transpose(k, axes=swapped)) * (k.shape[-1] ** -0.5 if scale is None else scale)
+    return attend(scores if mask is None else scores + mask, v, tag)

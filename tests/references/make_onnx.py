@@ -28,6 +28,7 @@ from onnx.backend.test.case.node import collect_testcases
 
 FILE = Path(__file__).with_name("onnx.npz")
 OPSET, IR_VERSION = 21, 10
+KINDS = {"f": TensorProto.FLOAT, "i": TensorProto.INT64}
 POOLS = {"MaxPool", "AveragePool"}
 # shape and value of the result depend on nothing but float inputs and plain attributes
 SIMPLE = {
@@ -39,7 +40,14 @@ SIMPLE = {
 REDUCTIONS = {f"Reduce{kind}" for kind in ("Sum", "Mean", "Max", "Min", "LogSumExp", "L2")}
 LOSS = "SoftmaxCrossEntropyLoss"
 RECURRENT = {"RNN", "LSTM"}
-COVERED = SIMPLE | REDUCTIONS | POOLS | RECURRENT | {"Conv", "BatchNormalization", "CumSum", LOSS}
+BOXES = "NonMaxSuppression"
+COVERED = (
+    SIMPLE
+    | REDUCTIONS
+    | POOLS
+    | RECURRENT
+    | {"Conv", "BatchNormalization", "CumSum", LOSS, "GRU", "Attention", BOXES}
+)
 
 Arrays = list[np.ndarray | None]
 Shape = tuple[int, ...]
@@ -95,7 +103,22 @@ def obstacle(op: str, attrs: dict[str, Any], inputs: Arrays, outputs: Arrays) ->
             return "weights or ignore_index"
     if op in RECURRENT and attrs.get("direction", "forward") != "forward":
         return "direction"
+    if op == "Attention":
+        return attention_obstacle(attrs, inputs, outputs)
     return ""
+
+
+def attention_obstacle(attrs: dict[str, Any], inputs: Arrays, outputs: Arrays) -> str:
+    if len(outputs) > 1:
+        return "scores or cache given out"
+    if len(inputs) > 4:
+        return "cache or padding"
+    if "softcap" in attrs or "left_window_size" in attrs:
+        return "softcap or window"
+    heads = [attrs.get("q_num_heads"), attrs.get("kv_num_heads")]
+    if inputs[0].ndim == 4:
+        heads = [x.shape[1] for x in inputs[:2]]
+    return "shared heads" if heads[0] != heads[1] else ""
 
 
 def attribute(value: Any) -> Any:
@@ -144,8 +167,8 @@ def run(op: str, inputs: Arrays, outputs: int = 1, **attrs: Any) -> Arrays:
     graph = helper.make_graph(
         [helper.make_node(op, names, results, **attrs)],
         op,
-        [helper.make_tensor_value_info(k, TensorProto.FLOAT, x.shape) for k, x in fed.items()],
-        [helper.make_tensor_value_info(k, TensorProto.FLOAT, None) for k in results],
+        [helper.make_tensor_value_info(k, KINDS[x.dtype.kind], x.shape) for k, x in fed.items()],
+        [helper.make_tensor_value_info(k, KINDS["i" if op == BOXES else "f"], None) for k in results],
     )
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
@@ -174,6 +197,39 @@ def recurrent_cases(rng: np.random.Generator) -> Iterator[Drawn]:
             elif kind == "rnn" and k in (2, 6):
                 attrs["activations"] = ["Relu" if k == 2 else "Sigmoid"]
             yield f"{kind}_{k}", "RNN" if kind == "rnn" else "LSTM", inputs, 3 if gates == 4 else 2, attrs
+
+
+def gru_cases(rng: np.random.Generator) -> Iterator[Drawn]:
+    """GRU with drawn weights in all directions; every gate and bias has its own numbers."""
+    sizes = [  # steps, batch, inputs, hidden units
+        *((2, 1, 2, 3), (3, 2, 3, 2), (4, 1, 1, 4), (5, 3, 4, 3), (6, 1, 3, 5), (7, 2, 2, 7)),
+    ]
+    for k, (T, batch, n, hidden) in enumerate(sizes):
+        for way, count in (("forward", 1), ("reverse", 1), ("bidirectional", 2)):
+            for after in (0, 1):
+
+                def draw(*shape: int) -> np.ndarray:
+                    return rng.normal(0.0, 0.8, shape).astype(np.float32)
+
+                weights = [draw(count, 3 * hidden, n), draw(count, 3 * hidden, hidden)]
+                state = draw(count, batch, hidden) if k % 3 != 2 else None
+                inputs: Arrays = [draw(T, batch, n), *weights, draw(count, 6 * hidden), None, state]
+                attrs = {"hidden_size": hidden, "direction": way, "linear_before_reset": after}
+                yield f"gru_{k}_{way}_{('before', 'after')[after]}", "GRU", inputs, 2, attrs
+
+
+def box_cases(rng: np.random.Generator) -> Iterator[Drawn]:
+    """Drawn boxes that overlap a good deal, of several classes and samples."""
+    for k in range(12):
+        samples, classes, n = 1 + k % 2, 1 + k % 3, (20, 30, 40)[k % 3]
+        place, size = rng.uniform(0.0, 3.0, (samples, n, 2)), rng.uniform(0.5, 2.5, (samples, n, 2))
+        boxes = np.concatenate([place, size if k % 2 else place + size], axis=2).astype(np.float32)
+        if k % 4 == 2:
+            boxes[:, ::2] = boxes[:, ::2, [2, 1, 0, 3]]  # the corners in another order
+        scores = rng.uniform(0.0, 1.0, (samples, classes, n)).astype(np.float32)
+        limits = [np.array([value], np.float32) for value in ((0.3, 0.5, 0.7)[k % 3], (0.2, 0.4)[k % 2])]
+        most = np.array([(9, 40, 40)[k // 4]], np.int64)
+        yield f"boxes_{k}", BOXES, [boxes, scores, most, *limits], 1, {"center_point_box": k % 2}
 
 
 def image_cases(rng: np.random.Generator) -> Iterator[Drawn]:
@@ -225,8 +281,9 @@ def image_cases(rng: np.random.Generator) -> Iterator[Drawn]:
 
 
 def drawn_cases() -> Iterator[dict[str, Any]]:
-    rng = np.random.default_rng(20)
-    for name, op, inputs, count, attrs in (*recurrent_cases(rng), *image_cases(rng)):
+    first, second = np.random.default_rng(20), np.random.default_rng(21)
+    drawn = (*recurrent_cases(first), *image_cases(first), *gru_cases(second), *box_cases(second))
+    for name, op, inputs, count, attrs in drawn:
         outputs = run(op, inputs, count, **attrs)
         if op == "BatchNormalization":
             inputs = inputs[:3]  # the statistics are those of the batch
