@@ -20,9 +20,10 @@ from autograd.analysis import (
     state_jacobian_norms,
     time_contributions,
 )
-from autograd.batches import ScalarPlan, compile_plan
+from autograd.batches import AnyPlan, ScalarPlan, compile_plan
 from autograd.check import GradientCheck, check_gradients
 from autograd.graph import Graph, Tensor, at_time, scalars, scope, tensor
+from autograd.narrow import NarrowPlan
 from autograd.ops import (
     OPS,
     Op,
@@ -89,9 +90,11 @@ from autograd.trace import Arrival, Step, Trace
 
 __all__ = [
     "OPS",
+    "AnyPlan",
     "Arrival",
     "GradientCheck",
     "Graph",
+    "NarrowPlan",
     "Op",
     "Path",
     "Plan",

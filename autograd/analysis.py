@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd.graph import Graph, Tensor, unbroadcast
+from autograd.graph import Graph, Tensor
 
 _PLACE = re.compile(r"\{(\w+)\}")  # where a text of an op wants an operand
 
@@ -213,8 +213,7 @@ def _flow(graph: Graph, node: int, slot: int, g: np.ndarray) -> np.ndarray:
     op = graph.ops[node]
     assert op is not None
     values = [graph.values[j] for j in graph.inputs[node]]
-    sent = np.asarray(op.vjp(slot, g, graph.values[node], values, graph.attrs[node]), dtype=np.float64)
-    return unbroadcast(sent, values[slot].shape)
+    return op.sends(slot, g, graph.values[node], values, graph.attrs[node])
 
 
 def _sweep(graph: Graph, between: Sequence[int], output: int, seed: np.ndarray) -> dict[int, np.ndarray]:

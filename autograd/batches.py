@@ -16,7 +16,7 @@ import numpy as np
 
 from autograd.graph import Graph, Tensor
 from autograd.narrow import NarrowPlan
-from autograd.plan import Plan
+from autograd.plan import Everything, Plan
 from autograd.tape import Bound, Tape
 
 NOTHING, SEED = 0, 1  # rows of the edges' array that are no edge: a zero, and the output's own gradient
@@ -83,6 +83,14 @@ class ScalarPlan:
     def grad(self, node: int) -> float | None:
         """Its gradient; None for a node that needs none."""
         return float(self._grads[self._place[node]]) if self.graph.needs_grad[node] else None
+
+    def everything(self) -> Everything:
+        """The values and the gradients of all nodes, as arrays of shape ()."""
+        values, grads = self._values[self._place], self._grads[self._place]
+        needs = self.graph.needs_grad
+        return tuple(map(np.array, values)), tuple(
+            np.array(g) if n else None for g, n in zip(grads, needs, strict=True)
+        )
 
     def contribution(self, node: int, slot: int) -> float | None:
         """What `node` sent to its input `slot`; None where no gradient flows."""
@@ -290,7 +298,10 @@ class _Pull:
             calls.append((np.add.reduceat, (gathered, offsets, 0, None, out)))
 
 
-def compile_plan(graph: Graph, output: Tensor | int) -> Plan | ScalarPlan | NarrowPlan:
+AnyPlan = Plan | ScalarPlan | NarrowPlan
+
+
+def compile_plan(graph: Graph, output: Tensor | int) -> AnyPlan:
     """The plan that fits a graph: for scalars batches, or one by one where a batch would be a handful."""
     if graph.scalar_values() is None:
         return Plan(graph, output)

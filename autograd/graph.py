@@ -67,7 +67,7 @@ class Graph:
         self._scalars = array("d")  # values of shape (); where it is another, the value is in _tensors
         self._tensors: dict[int, np.ndarray] = {}
         self._grads: list[np.ndarray | None] = []
-        self._contributions: list[tuple[np.ndarray | None, ...]] = []
+        self._contributions: Sequence[tuple[np.ndarray | None, ...]] = []
         self._attrs: dict[int, dict[str, Any]] = {}
         self._names: dict[int, str] = {}
         self._kinds: dict[int, str] = {}
@@ -109,9 +109,11 @@ class Graph:
         return self._grads
 
     @property
-    def contributions(self) -> list[tuple[np.ndarray | None, ...]]:
+    def contributions(self) -> Sequence[tuple[np.ndarray | None, ...]]:
         """What flowed from each node to its inputs in `backward`; () before it."""
-        self._contributions.extend([()] * (len(self) - len(self._contributions)))
+        missing = len(self) - len(self._contributions)
+        if missing:
+            self._contributions = [*self._contributions, *[()] * missing]
         return self._contributions
 
     def named(self, name: str) -> Tensor:
@@ -209,6 +211,17 @@ class Graph:
                     values[i] = result
                     self._set(i, result)
 
+    def adopt(
+        self,
+        values: Sequence[np.ndarray],
+        grads: Sequence[np.ndarray | None],
+        contributions: Sequence[tuple[np.ndarray | None, ...]],
+    ) -> None:
+        """Take over what a plan of this graph computed: one entry per node."""
+        for i, (op, value) in enumerate(zip(self.ops, values, strict=True)):
+            self._set(i, value.copy() if op is None else value)  # a leaf may be written to in place
+        self._grads, self._contributions = list(grads), contributions
+
     @contextmanager
     def preserved(self) -> Iterator[None]:
         """Afterwards, values, gradients and contributions are what they were before."""
@@ -263,10 +276,7 @@ class Graph:
         inputs, y, attrs = self.inputs[i], self.values[i], self.attrs[i]
         values = [self.values[j] for j in inputs]
         return tuple(
-            unbroadcast(np.asarray(op.vjp(k, g, y, values, attrs)), values[k].shape)
-            if self.needs_grad[j]
-            else None
-            for k, j in enumerate(inputs)
+            op.sends(k, g, y, values, attrs) if self.needs_grad[j] else None for k, j in enumerate(inputs)
         )
 
     def paths(self, source: Tensor | int, target: Tensor | int, k: int = 5) -> list[Path]:

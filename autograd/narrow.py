@@ -64,6 +64,12 @@ class NarrowPlan:
         """Its gradient; None for a node that needs none."""
         return self._grads[node] if self.graph.needs_grad[node] else None
 
+    def everything(self) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray | None, ...]]:
+        """The values and the gradients of all nodes, as arrays of shape ()."""
+        needs = self.graph.needs_grad
+        grads = (np.array(g) if n else None for g, n in zip(self._grads, needs, strict=True))
+        return tuple(map(np.array, self._values)), tuple(grads)
+
     def contribution(self, node: int, slot: int) -> float | None:
         """What `node` sent to its input `slot`, computed on demand; None where no gradient flows."""
         graph = self.graph

@@ -20,6 +20,7 @@ from autograd.merging import merge
 from autograd.tape import Rows, Tape, is_basic, part_of, stacked_product
 
 DEFERRED_USES = 3  # a matrix that is used at least so often gets its gradient from one product
+Everything = tuple[tuple[np.ndarray, ...], tuple[np.ndarray | None, ...]]  # values, gradients
 _Pair = tuple[np.ndarray, np.ndarray]
 
 
@@ -88,6 +89,11 @@ class Plan:
         g = self.grads[node]
         return None if g is None else g.copy()
 
+    def everything(self) -> Everything:
+        """Copies of the values and of the gradients of all nodes."""
+        grads = (None if g is None else g.copy() for g in self.grads)
+        return tuple(v.copy() for v in self.values), tuple(grads)
+
     def contribution(self, node: int, slot: int) -> np.ndarray | None:
         """What `node` sends to its input `slot`, computed on demand; None where no gradient flows."""
         graph, g = self.graph, self.grads[node]
@@ -96,8 +102,7 @@ class Plan:
             return None
         values = [self.values[k] for k in inputs]
         with np.errstate(all="ignore"):
-            sent = op.vjp(slot, g, self.values[node], values, graph.attrs[node])
-            return unbroadcast(np.asarray(sent), values[slot].shape)
+            return op.sends(slot, g, self.values[node], values, graph.attrs[node])
 
 
 def _compile_forward(graph: Graph, tape: Tape) -> list[np.ndarray]:
@@ -181,10 +186,9 @@ class _Backward:
         elif op.name == "getitem" and is_basic(attrs["index"]):
             self.parts[j].append((attrs["index"], g))
         else:
-            shape = self.values[j].shape
 
             def vjp(g: Any, y: Any, *xs: Any) -> Any:
-                return unbroadcast(op.vjp(slot, g, y, xs, attrs), shape)
+                return unbroadcast(op.vjp(slot, g, y, xs, attrs), xs[slot].shape)
 
             inputs = [self.values[k] for k in self.inputs[i]]
             self.dense[j].append(self.tape.trace(vjp, [g, self.values[i], *inputs]))

@@ -7,8 +7,9 @@ Nothing is ever undone: an earlier moment is another question to the same immuta
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -35,24 +36,16 @@ class Arrival:
     slot: int
 
 
-class Trace:
-    """One forward and backward pass of a graph.
+class Order:
+    """In which order everything happens: the same for every run of one graph and loss."""
 
-    It keeps the arrays that the pass produced, so that a later replay of the graph does not change it.
-    """
-
-    def __init__(self, graph: Graph, loss: Tensor) -> None:
-        if loss.size != 1:
-            raise ValueError(f"a trace needs a scalar loss, {graph.describe(loss.id)} is none")
+    def __init__(self, graph: Graph, loss: Tensor | int) -> None:
         self.graph = graph
-        self.loss = loss.id
-        # leaves, and views of them, may be written to in place: `w.value -= …`
-        self.values: tuple[np.ndarray, ...] = tuple(
-            v.copy() if op is None or v.base is not None else v
-            for op, v in zip(graph.ops, graph.values, strict=True)
-        )
-        self.grads: tuple[np.ndarray | None, ...] = tuple(graph.grads)
-        self.contributions = tuple(graph.contributions)
+        self.loss = loss if isinstance(loss, int) else loss.id
+        if graph.values[self.loss].size != 1:
+            raise ValueError(f"a trace needs a scalar loss, {graph.describe(self.loss)} is none")
+        self.inputs = list(graph.inputs)
+        self.reached = self._reached()
         self.steps: tuple[Step, ...] = tuple(self._steps())
         self.end = len(self.steps)
         self.forward_end = next(i for i, s in enumerate(self.steps) if s.phase == "loss")
@@ -64,10 +57,76 @@ class Trace:
                 self.forward_step[step.node] = k
             elif step.phase == "backward":
                 self.backward_step[step.node] = k
-                for slot, j in enumerate(graph.inputs[step.node]):
-                    if self.contributions[step.node][slot] is not None:
+                for slot, j in enumerate(self.inputs[step.node]):
+                    if graph.needs_grad[j]:
                         self.arrivals[j].append(Arrival(k, step.node, slot))
-        self._arrival_steps = [[a.step for a in arrivals] for arrivals in self.arrivals]
+        self.arrival_steps = [[a.step for a in arrivals] for arrivals in self.arrivals]
+
+    def flows(self, node: int, slot: int) -> bool:
+        """Whether gradient flows from a node to one of its inputs."""
+        return bool(self.reached[node] and self.graph.needs_grad[self.inputs[node][slot]])
+
+    def _reached(self) -> bytearray:
+        """Which nodes get a gradient from the loss."""
+        needs, reached = self.graph.needs_grad, bytearray(len(self.graph))
+        reached[self.loss] = 1
+        for i in range(self.loss, -1, -1):
+            if reached[i]:
+                for j in self.inputs[i]:
+                    reached[j] |= needs[j]
+        return reached
+
+    def _steps(self) -> list[Step]:
+        graph, needs = self.graph, self.graph.needs_grad
+        times = list(graph.times)
+        ops = [i for i, op in enumerate(graph.ops) if op is not None]
+        back = [i for i in reversed(ops) if self.reached[i] and any(needs[j] for j in self.inputs[i])]
+        return [
+            *(Step("forward", i, times[i]) for i in ops),
+            Step("loss", self.loss, times[self.loss]),
+            *(Step("backward", i, times[i]) for i in back),
+        ]
+
+
+class Contributions(Sequence[tuple[np.ndarray | None, ...]]):
+    """What every node sent to its inputs; computed when it is asked for."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._known: dict[int, tuple[np.ndarray | None, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._trace.values)
+
+    def __getitem__(self, node: Any) -> Any:
+        if node not in self._known:
+            self._known[node] = self._trace._sent(range(len(self))[node])
+        return self._known[node]
+
+
+class Trace:
+    """One forward and backward pass of a graph.
+
+    It keeps the arrays that the pass produced, so that a later replay of the graph does not change it.
+    """
+
+    def __init__(self, graph: Graph, loss: Tensor) -> None:
+        # leaves, and views of them, may be written to in place: `w.value -= …`
+        values = (
+            v.copy() if op is None or v.base is not None else v
+            for op, v in zip(graph.ops, graph.values, strict=True)
+        )
+        self._keep(Order(graph, loss), tuple(values), tuple(graph.grads))
+
+    def _keep(
+        self, order: Order, values: tuple[np.ndarray, ...], grads: tuple[np.ndarray | None, ...]
+    ) -> None:
+        self.order, self.graph, self.loss = order, order.graph, order.loss
+        self.values, self.grads = values, grads
+        self.contributions = Contributions(self)
+        self.steps, self.end, self.forward_end = order.steps, order.end, order.forward_end
+        self.forward_step, self.backward_step = order.forward_step, order.backward_step
+        self.arrivals = order.arrivals
 
     @classmethod
     def run(cls, graph: Graph, loss: Tensor) -> Trace:
@@ -76,17 +135,23 @@ class Trace:
         graph.backward(loss)
         return cls(graph, loss)
 
-    def _steps(self) -> list[Step]:
-        graph = self.graph
-        ops = [i for i in range(len(graph)) if graph.ops[i] is not None]
-        reached = [
-            i for i in reversed(ops) if any(c is not None for c in self.contributions[i]) and i <= self.loss
-        ]
-        return [
-            *(Step("forward", i, graph.times[i]) for i in ops),
-            Step("loss", self.loss, graph.times[self.loss]),
-            *(Step("backward", i, graph.times[i]) for i in reached),
-        ]
+    def after(self, values: tuple[np.ndarray, ...], grads: tuple[np.ndarray | None, ...]) -> Trace:
+        """Another run of the same graph, with what it produced: one array per node."""
+        trace = Trace.__new__(Trace)
+        trace._keep(self.order, values, grads)
+        return trace
+
+    def _sent(self, node: int) -> tuple[np.ndarray | None, ...]:
+        op, inputs = self.graph.ops[node], self.order.inputs[node]
+        g = self.grads[node]
+        if op is None or g is None or not self.order.reached[node]:
+            return (None,) * len(inputs)
+        values, attrs = [self.values[j] for j in inputs], self.graph.attrs[node]
+        with np.errstate(all="ignore"):
+            return tuple(
+                op.sends(k, g, self.values[node], values, attrs) if self.graph.needs_grad[j] else None
+                for k, j in enumerate(inputs)
+            )
 
     def computed(self, node: int, t: float) -> bool:
         """Whether the node has its value at t."""
@@ -98,7 +163,7 @@ class Trace:
 
     def arrived(self, node: int, t: float) -> int:
         """How many instalments of the node's gradient have arrived at t."""
-        return bisect_right(self._arrival_steps[node], t - 1)
+        return bisect_right(self.order.arrival_steps[node], t - 1)
 
     def grad(self, node: int, t: float) -> np.ndarray | None:
         """The part of the node's gradient that has arrived at t; None before the first instalment."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd.graph import Graph, Tensor, as_numbers, current_graph
+from autograd.graph import Graph, Tensor, as_numbers, current_graph, unbroadcast
 
 OPS: dict[str, Op] = {}
 Vjp = Callable[..., Any]
@@ -60,6 +60,13 @@ class Op:
         if isinstance(self.vjps, tuple):
             return self.vjps[slot](g, y, *values, **attrs)
         return self.vjps(slot, g, y, values, **attrs)
+
+    def sends(
+        self, slot: int, g: np.ndarray, y: np.ndarray, values: Sequence[np.ndarray], attrs: dict
+    ) -> np.ndarray:
+        """The gradient that flows to input `slot`; shape of that input."""
+        sent = np.asarray(self.vjp(slot, g, y, values, attrs), dtype=np.float64)
+        return unbroadcast(sent, values[slot].shape)
 
 
 def op(
