@@ -124,7 +124,7 @@ def _conv_w(g, y, x, w, b=None, stride=1, padding=0, dilation=1):
 @op(
     "∗",
     r"y_{kij} = \sum_{c,u,v} w_{kcuv}\, x_{c,\, iS+u,\, jS+v} + b_k",
-    "conv2d({a})",
+    "conv2d({list})",
     vjp=(_conv_x, _conv_w, lambda g, y, x, w, b, stride, padding, dilation: np.sum(g, axis=(0, 2, 3))),
     partials=(
         r"\frac{\partial E}{\partial x_{cpq}} = \sum_{k,i,j} g_{kij}\, w_{k,c,\, p-iS,\, q-jS}",

@@ -115,7 +115,7 @@ def stop_gradient(a):
 @op(
     "where",
     r"y = a \;\mathrm{if}\; c, \;\mathrm{else}\; b",
-    "where({a}, …)",
+    "where({a}, {b}, {c})",
     vjp=(
         lambda g, y, condition, a, b: 0.0 * g,
         lambda g, y, condition, a, b: np.where(condition != 0.0, g, 0.0),
@@ -138,7 +138,7 @@ def where(condition, a, b):
 @op(
     "clip",
     r"y = \min(\max(a, l), h)",
-    "clip({a})",
+    "clip({a}, {b}, {c})",
     vjp=(
         lambda g, y, a, low, high: np.where((a >= low) & (a <= high), g, 0.0),
         lambda g, y, a, low, high: np.where((a < low) & (low <= high), g, 0.0),

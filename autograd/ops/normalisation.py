@@ -40,7 +40,7 @@ def _batch_norm_x(g, y, x, gamma, beta, eps):
 @op(
     "BN",
     r"y = \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta",
-    "batch_norm({a})",
+    "batch_norm({a}; {b}, {c})",
     vjp=(
         _batch_norm_x,
         lambda g, y, x, gamma, beta, eps: np.sum(g * _standardised(x, eps)[0], axis=_batch_axes(x)),

@@ -100,6 +100,8 @@ def formula_labels(graph: Graph, node: int, notation: Notation) -> list[Label] |
         if literal:
             labels.append(Label(literal))
         if slot:
+            if slot not in "abc":
+                return None
             source = graph.inputs[node]["abc".index(slot)]
             if not shown_name(graph, source, notation):
                 return None

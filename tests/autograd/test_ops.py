@@ -85,7 +85,7 @@ def test_op_is_described(op: Op) -> None:
     for tex in (op.formula, *op.partials):
         assert tex.count("{") == tex.count("}")
         assert r"\partial" in tex or tex is op.formula
-    known = {"a", "b", "g", "n", "plus", "list"}
+    known = {"a", "b", "c", "g", "n", "plus", "list"}
     for text in (op.text, *op.back):
         fields = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
         assert fields <= known, text
