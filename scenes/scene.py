@@ -21,6 +21,7 @@ from autograd import Graph, Tensor, Trace, scalars, scope, tensor
 
 SCENES: dict[str, Scene] = {}
 FAMILIES = ("foundations", "vision", "recurrent", "words", "sequences")
+MOST_NODES = 50_000
 Value = bool | int | float | str
 
 
@@ -222,16 +223,30 @@ class Scene:
     ) -> Recording:
         """Record the network once. `scalar` makes one node per scalar operation, from the same builder."""
         chosen = self.check(values or {})
-        size = self.estimate(SimpleNamespace(**chosen)) if self.estimate else 0
-        if size > 50_000:
-            raise SceneError(
-                f"scene {self.id} with these parameters has about {size} nodes, at most 50000 fit",
-                f"このパラメータではシーン {self.id} のノードが約 {size} 個になります。上限は 50000 個です",
-            )
+        self._refuse_more_than_fit(self.estimate(SimpleNamespace(**chosen)) if self.estimate else 0)
+        if scalar:
+            self._refuse_more_than_fit(_scalar_size(self.build(values, seed=seed).graph))
         with Graph() as graph:
             loss = self.builder(SimpleNamespace(**chosen), Leaves(seed, scalar))
         graph.backward(loss)
         return Recording(self, chosen, seed, scalar, graph, loss)
+
+    def _refuse_more_than_fit(self, nodes: int) -> None:
+        if nodes > MOST_NODES:
+            raise SceneError(
+                f"scene {self.id} with these parameters has about {nodes} nodes, at most {MOST_NODES} fit",
+                f"このパラメータではシーン {self.id} のノードが約 {nodes} 個になります。"
+                f"上限は {MOST_NODES} 個です",
+            )
+
+
+def _scalar_size(graph: Graph) -> int:
+    """About how many nodes a graph has with one for each scalar operation: the products dominate."""
+    size = 0
+    for op, inputs, value in zip(graph.ops, graph.inputs, graph.values, strict=True):
+        inner = graph.values[inputs[0]].shape[-1] if op and op.name in ("matmul", "dot") else 1
+        size += value.size * (inner + 1 if inner > 1 else 1)
+    return size
 
 
 class Leaves:
