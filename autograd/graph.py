@@ -149,15 +149,16 @@ class Graph:
         name: str = "",
         kind: str | None = None,
     ) -> Tensor:
-        """Add one row and return its handle. A scalar's value comes as a float."""
+        """Add one row and return its handle."""
         i = len(self.ops)
         self.ops.append(op)
         self._edges.extend(inputs)
         self._ends.append(len(self._edges))
-        if isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray) and value.ndim:
             self._tensors[i] = value
-            value = 0.0
-        self._scalars.append(value)
+            self._scalars.append(0.0)
+        else:
+            self._scalars.append(float(value))
         self._places.append(self._place)
         known = self.needs_grad
         if op is None:

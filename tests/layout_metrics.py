@@ -53,17 +53,24 @@ def outside_of_areas(layout: Layout) -> list[str]:
 
 
 def loose_ends(layout: Layout) -> list[int]:
-    """Edges that do not run from the right side of their source to the left side of their target."""
+    """Edges that do not leave their source outwards, to a side or upwards, or do not come to a side of their
+    target from outside."""
     r = rectangles(layout.boxes)
     wrong = []
     for k, edge in enumerate(layout.edges):
-        (xa, ya), (xb, yb) = edge.points[0], edge.points[-1]
+        xa, ya = edge.points[0]
         a, b = r[edge.source], r[edge.target]
-        leaves = abs(xa - a[2]) < 0.01 and a[1] - 0.01 <= ya <= a[3] + 0.01
-        arrives = abs(xb - b[0]) < 0.01 and b[1] - 0.01 <= yb <= b[3] + 0.01
-        if not (leaves and arrives):
+        up = abs(ya - a[1]) < 0.01 and a[0] <= xa <= a[2] and edge.points[1][1] <= ya
+        if not ((up or _at_side(a, edge.points[0], edge.points[1])) and _at_side(b, *edge.points[:-3:-1])):
             wrong.append(k)
     return wrong
+
+
+def _at_side(box: np.ndarray, end: np.ndarray, next_point: np.ndarray) -> bool:
+    """Whether a line ends on the left or right side of a box and goes on away from it."""
+    right = abs(end[0] - box[2]) < 0.01 and next_point[0] >= end[0] - 0.01
+    left = abs(end[0] - box[0]) < 0.01 and next_point[0] <= end[0] + 0.01
+    return bool((left or right) and box[1] - 0.01 <= end[1] <= box[3] + 0.01)
 
 
 def slanted(layout: Layout) -> list[int]:

@@ -161,7 +161,7 @@ _GAMMA = {
             ),
             "start",
             "forward hF_$T",
-            ("bilstm/forward/*", "initial"),
+            ("bilstm/*/forward", "initial"),
             ("cF_*", "hF_*"),
         ),
         Chapter(
@@ -176,7 +176,7 @@ _GAMMA = {
             ),
             "forward gB_$T",
             "forward hB_1",
-            ("bilstm/backward/*", "initial"),
+            ("bilstm/*/backward", "initial"),
             ("cB_*", "hB_*"),
         ),
         Chapter(
@@ -192,7 +192,7 @@ _GAMMA = {
             ),
             "forward hB_1",
             "forward E",
-            ("bilstm/output/*", "loss"),
+            ("bilstm/*/read-out", "loss"),
             ("h_*", "y_*"),
         ),
         Chapter(
@@ -210,7 +210,7 @@ _GAMMA = {
             ),
             "backward E",
             "end",
-            ("bilstm/*", "initial"),
+            ("bilstm", "initial"),
             ("cF_*", "cB_*", "keepF_*", "keepB_*"),
         ),
         Chapter(
@@ -278,7 +278,7 @@ _GAMMA = {
             exact=True,
         ),
     ),
-    folded=("*/forget", "*/input", "*/candidate", "bilstm/*ward/*/output"),
+    folded=("*/forget", "*/input", "*/candidate", "bilstm/*/*ward/output"),
     estimate=lambda p: 50 * p.T + 32,
 )
 def bilstm(p: Any, leaves: Leaves) -> Any:
@@ -306,7 +306,7 @@ def bilstm(p: Any, leaves: Leaves) -> Any:
                 chain[t] = lstm_cell(w[mark], x[t], h, c, str(t), mark=mark)
     losses: list[Any] = []
     for t in range(1, p.T + 1):
-        with scope("bilstm"), scope("output"), at_time(t):
+        with scope("bilstm"), scope("read-out"), at_time(t):
             h = join(f"h_{t}", states["F"][t][0], states["B"][t][0])
             y = named(f"y_{t}", total([W_out @ h, bias]))
             add_loss(p, leaves, losses, y, t)

@@ -119,7 +119,7 @@ _LETTERS = {f"{k}{mark}": k + arrow for mark, arrow in (("F", "→"), ("B", "←
             ),
             "start",
             "forward zF_$T",
-            ("birnn/forward/*", "initial"),
+            ("birnn/*/forward", "initial"),
             ("zF_*",),
         ),
         Chapter(
@@ -137,7 +137,7 @@ _LETTERS = {f"{k}{mark}": k + arrow for mark, arrow in (("F", "→"), ("B", "←
             ),
             "forward uB_$T",
             "forward zB_1",
-            ("birnn/backward/*", "initial"),
+            ("birnn/*/backward", "initial"),
             ("zB_*",),
         ),
         Chapter(
@@ -155,7 +155,7 @@ _LETTERS = {f"{k}{mark}": k + arrow for mark, arrow in (("F", "→"), ("B", "←
             ),
             "forward zB_1",
             "forward E",
-            ("birnn/output/*", "loss"),
+            ("birnn/*/read-out", "loss"),
             ("z_*", "y_*"),
         ),
         Chapter(
@@ -173,7 +173,7 @@ _LETTERS = {f"{k}{mark}": k + arrow for mark, arrow in (("F", "→"), ("B", "←
             ),
             "backward E",
             "end",
-            ("birnn/*",),
+            ("birnn",),
             ("uF_*", "uB_*"),
         ),
         Chapter(
@@ -262,7 +262,7 @@ def birnn(p: Any, leaves: Leaves) -> Any:
                 chain[t] = rnn_cell(w[mark], x[t], before, str(t), activation=p.activation, mark=mark)
     losses: list[Any] = []
     for t in range(1, p.T + 1):
-        with scope("birnn"), scope("output"), at_time(t):
+        with scope("birnn"), scope("read-out"), at_time(t):
             z = join(f"z_{t}", states["F"][t], states["B"][t])
             y = named(f"y_{t}", total([W_out @ z, c]))
             add_loss(p, leaves, losses, y, t)

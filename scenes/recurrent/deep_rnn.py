@@ -173,7 +173,7 @@ _CS = _RN | {f"z{layer}": f"a_[{layer}]" for layer in range(1, DEEPEST + 1)}
             ),
             "forward y_1",
             "backward E",
-            ("deep-rnn/output/*", "loss"),
+            ("deep-rnn/*/read-out", "loss"),
             ("y_*", "E"),
         ),
         Chapter(
@@ -262,7 +262,7 @@ def deep_rnn(p: Any, leaves: Leaves) -> Any:
                 below = states[layer] = rnn_cell(
                     w[layer], below, states[layer], str(t), activation=p.activation, mark=str(layer)
                 )
-        with scope("deep-rnn"), scope("output"), at_time(t):
+        with scope("deep-rnn"), scope("read-out"), at_time(t):
             y = named(f"y_{t}", total([W_out @ below, c]))
             add_loss(p, leaves, losses, y, t)
     with scope("loss"):

@@ -141,7 +141,7 @@ def test_two_directions_are_two_chains_that_do_not_touch(name: str) -> None:
             (node.scope[:2], node.time) for t in range(1, 5) for node in [recording[f"{letter}{mark}_{t}"]]
         ]
         assert steps == [((name, way), t) for t in range(1, 5)]
-    assert recording["y_1"].scope == (name, "output")
+    assert recording["y_1"].scope == (name, "read-out")
     # the first output hears of the last input, and the last one of the first
     for seen, far in (("y_1", "x_4"), ("y_4", "x_1")):
         graph.backward(recording[seen], seed=np.ones(2))

@@ -141,3 +141,13 @@ class Columns:
     centre: dict[str, float]  # child -> x
     widths: dict[str, float]
     routes: dict[tuple[End, End], Polyline]
+
+    def mirrored(self) -> Columns:
+        """The same from the right of the rectangle."""
+        turned = np.array([[-1.0, 1.0]])
+        return Columns(
+            self.width,
+            {name: self.width - x for name, x in self.centre.items()},
+            self.widths,
+            {edge: route * turned + [self.width, 0.0] for edge, route in self.routes.items()},
+        )

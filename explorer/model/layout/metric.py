@@ -36,6 +36,7 @@ from explorer.model.layout.geometry import (
     Rows,
     State,
 )
+from explorer.model.layout.lanes import lanes_columns, lanes_rows
 from explorer.model.layout.rows import Attraction, Equality, Separation, solve
 from explorer.model.layout.sequence import sequence_columns, sequence_rows
 from explorer.model.layout.topology import End, Path, Template, Topology, star
@@ -45,6 +46,21 @@ from explorer.model.layout.tracks import Net, assign_tracks
 def lay_out(topology: Topology, folded: frozenset[str] = frozenset()) -> Layout:
     """Coordinates for one set of folded scopes (paths; those that do not exist are ignored)."""
     return Metric(topology, frozenset(folded)).layout()
+
+
+def only_open(topology: Topology, key: Path) -> Metric:
+    """A metric in which the scopes of one template are open and everything inside them is folded."""
+    if key not in topology.folded_metrics:
+        metric = Metric(topology, frozenset())
+        metric.open_keys = {key}
+        topology.folded_metrics[key] = metric
+    return topology.folded_metrics[key]
+
+
+def all_open(topology: Topology) -> Metric:
+    if None not in topology.folded_metrics:
+        topology.folded_metrics[None] = Metric(topology, frozenset())
+    return topology.folded_metrics[None]
 
 
 class Metric:
@@ -72,6 +88,8 @@ class Metric:
                 self.rows[key] = self._folded_rows(template)
             elif template.kind == "seq":
                 self.rows[key] = sequence_rows(self, template)
+            elif template.kind == "lanes":
+                self.rows[key] = lanes_rows(self, template)
             elif template.kind == "panel":
                 self.rows[key] = self._panel_rows(template)
             else:
@@ -126,11 +144,9 @@ class Metric:
     def _dag_rows(self, t: Template) -> Rows:
         n, total = len(t.vertices), len(t.rank)
         half = np.zeros(total)
-        folded_half = np.zeros(total)
         for i, (kind, local) in enumerate(t.vertices):
             if kind == "node":
                 half[i] = self.child_size(t, local)[1] / 2
-                folded_half[i] = min(half[i], FOLDED[1] / 2) if t.children[local] else half[i]
 
         def gap(a: int, b: int) -> float:
             boxes = (a < n and t.vertices[a][0] == "node") + (b < n and t.vertices[b][0] == "node")
@@ -140,36 +156,36 @@ class Metric:
 
         neighbours = [(a, b) for layer in t.layers for a, b in itertools.pairwise(layer)]
         attractions, spine, pairs = self._wishes(t)
-        plain = [(a, b, folded_half[a] + folded_half[b] + gap(a, b)) for a, b in neighbours]
-        # rows as they are when everything inside is folded: what is open later keeps their order
-        flat = [(p, q, 0.0, w) for p, q, _, w in attractions]
-        level = [(p, q, 0.0) for p, q, _ in spine]
-        canonical = solve(total, plain, flat, level, [pairs])
         separations: list[Separation] = [(a, b, half[a] + half[b] + gap(a, b)) for a, b in neighbours]
-        nodes = [i for layer in t.layers for i in layer if i < n and t.vertices[i][0] == "node"]
-        order = sorted(nodes, key=lambda i: (canonical[i], i))
-        rows: list[list[int]] = []
-        for i in order:
-            if rows and abs(canonical[rows[-1][0]] - canonical[i]) < 1.5:
-                rows[-1].append(i)
-            else:
-                rows.append([i])
-        same_row: list[Equality] = []
-        for row in rows:
-            boxes = [i for i in row if not t.children[t.vertices[i][1]]]
-            same_row += [(a, b, 0.0) for a, b in itertools.pairwise(boxes)]
-        opened = bool(np.any(half != folded_half))
-        if opened:
-            separations += [(i, j, 0.0) for a, b in itertools.pairwise(rows) for i in a for j in b]
-        y = solve(total, separations, attractions, spine, [pairs, same_row] if opened else [pairs])
+        if any(scope and (*t.key, *star((c,))) in self.open_keys for c, scope in t.children.items()):
+            # what is open keeps the order and the rows that all had when folded
+            locks, same_row = self._kept_rows(t)
+            y = solve(total, separations, attractions, spine, [pairs, same_row], locks)
+        else:
+            y = solve(total, separations, attractions, spine, [pairs])
         self._place_loose(t, y, half)
         real = [i for layer in t.layers for i in layer] + t.loose
         top = min((y[i] - half[i] for i in real), default=0.0) - PAD - (HEAD if t.key else 0)
         y = y - top
-        height = max((y[i] + half[i] for i in real), default=HEAD) + PAD
+        height = max((y[i] + half[i] for i in real), default=HEAD) + PAD + TRACK * len(_back_nets(t))
         ports_in = {p: float(y[t.index["in", p]]) for p in t.in_ports}
         ports_out = {p: float(y[t.index["out", p]]) for p in t.out_ports}
         return Rows(float(height), y, half, ports_in, ports_out)
+
+    def _kept_rows(self, t: Template) -> tuple[list[Separation], list[Equality]]:
+        """Rows of the plain boxes as they are when everything inside is folded: their order, and which boxes
+        share one. Scopes are where their lines lead them."""
+        y = only_open(self.t, t.key).rows_of(t.key).y
+        boxes = [i for i, (kind, local) in enumerate(t.vertices) if kind == "node" and not t.children[local]]
+        rows: list[list[int]] = []
+        for i in sorted((i for i in boxes if i not in t.loose), key=lambda i: (y[i], i)):
+            if rows and abs(y[rows[-1][0]] - y[i]) < 1.5:
+                rows[-1].append(i)
+            else:
+                rows.append([i])
+        same_row = [(a, b, 0.0) for row in rows for a, b in itertools.pairwise(row)]
+        locks = [(i, j, 0.0) for a, b in itertools.pairwise(rows) for i in a for j in b]
+        return locks, same_row
 
     def _place_loose(self, t: Template, y: np.ndarray, half: np.ndarray) -> None:
         """Boxes without edges go above or below the first rank, where the picture grows less."""
@@ -216,18 +232,7 @@ class Metric:
     def _feeds_spine(self, t: Template, edge: tuple[End, End]) -> bool:
         """Whether an edge enters a sequence where its state line begins."""
         vertex, port = edge[1]
-        if vertex[0] != "node" or not t.children[vertex[1]]:
-            return False
-        key = (*t.key, vertex[1])
-        sequence = self.t.templates.get(star(key))
-        if sequence is None or sequence.kind != "seq":
-            return False
-        for a, b in sequence.edges:
-            if a[0] == ("in", port) and b[0][0] == "node":
-                step = self.t.templates[(*sequence.key, "t=*")]
-                if any(s[0] == ("in", b[1]) for s in step.spines):
-                    return True
-        return False
+        return vertex[0] == "node" and port is not None and self.t.begins_spine((*t.key, vertex[1]), port)
 
     # Panels: the true leaves of shared parameters, in columns by letter and rows by index
 
@@ -267,10 +272,14 @@ class Metric:
             template = self.t.templates[key]
             if template.kind == "seq":
                 known = sequence_columns(self, template, state)
+            elif template.kind == "lanes":
+                known = lanes_columns(self, template, state)
             elif template.kind == "panel":
                 known = self._panel_columns(template)
             else:
                 known = self._dag_columns(template, state)
+            if template.mirrored:
+                known = known.mirrored()
             self.columns[key, state] = known
         return known
 
@@ -297,14 +306,17 @@ class Metric:
         rank_width = [widest(widths, layer) for layer in layers]
         rank_plain = [widest(plain, layer) for layer in layers]
         tracks, counts = self._gap_tracks(t, rows)
-        lefts = [0.0 if t.in_ports else PAD]
+        room = self._room(t)
+        back = _back_nets(t)
+        lefts = [(0.0 if t.in_ports else PAD) + (TRACK * len(back) if room[-1] else 0.0)]
         for r in range(len(t.layers) - 1):
-            gap = max(GAP_X, 16 + TRACK * (counts[r] + 1)) if counts[r] else GAP_X
+            gap = max(GAP_X, 16 + TRACK * (room[r] + 1)) if room[r] else GAP_X
             edge_of_scope = (r == 0 and t.in_ports) or (r == len(t.layers) - 2 and t.out_ports)
-            if edge_of_scope and not counts[r]:
+            if edge_of_scope and not room[r]:
                 gap = PAD + 4
             lefts.append(lefts[-1] + rank_width[r] + gap)
         width = (lefts[-1] + rank_width[-1] if t.layers else 0.0) + (0.0 if t.out_ports else PAD)
+        width += TRACK * len(back)
         spare = (LEAST_WIDTH - width) / 2 if t.key else 0.0
         if spare > 0:  # ports stay on the border, what is between moves to the middle
             first, last = bool(t.in_ports), len(lefts) - bool(t.out_ports)
@@ -332,8 +344,14 @@ class Metric:
             yield p, q, float(y_p), float(y_q)
 
     def _gap_tracks(self, t: Template, rows: Rows) -> tuple[list[dict[Any, int]], list[int]]:
-        gaps: list[dict[Any, set[float]]] = [defaultdict(set) for _ in t.layers]
+        gaps: list[dict[Any, set[float]]] = [defaultdict(set) for _ in [*t.layers, None]]
         for edge, chain in t.chains.items():
+            if _runs_back(t, chain):
+                low = self._below(t, rows, edge)
+                (p, q, y_p, y_q) = next(self._heights(t, rows, edge, chain))
+                gaps[t.rank[p]][edge[0], round(y_p, 2)].add(low)
+                gaps[t.rank[q] - 1][edge[0], low].add(round(y_q, 2))
+                continue
             for p, _q, y_p, y_q in self._heights(t, rows, edge, chain):
                 gaps[t.rank[p]][p, round(y_p, 2)].add(round(y_q, 2))
         tracks, counts = [], []
@@ -342,6 +360,16 @@ class Metric:
             tracks.append(assigned)
             counts.append(count)
         return tracks, counts
+
+    def _room(self, t: Template) -> list[int]:
+        """For how many tracks each gap has room: the same in every folding state, so that opening a scope
+        moves nothing in steps where it stays folded."""
+        if t.key not in self.t.gap_rooms:
+            states = (only_open(self.t, t.key), all_open(self.t))
+            self.t.gap_rooms[t.key] = [
+                max(c) for c in zip(*(m._gap_tracks(t, m.rows_of(t.key))[1] for m in states), strict=True)
+            ]
+        return self.t.gap_rooms[t.key]
 
     def _route(
         self,
@@ -361,19 +389,37 @@ class Metric:
                 return lefts[rank] + rank_width[rank]
             return centre[vertex[1]] + (widths[vertex[1]] / 2 if right else -widths[vertex[1]] / 2)
 
+        def turn(gap: int, net: Any) -> float:
+            if gap < 0:
+                left, right = PAD / 2, lefts[0]
+            else:
+                left = lefts[gap] + rank_width[gap]
+                right = lefts[gap + 1] if gap + 1 < len(lefts) else left + PAD + TRACK * counts[gap]
+            return left + (right - left) * (tracks[gap][net] + 1) / (counts[gap] + 1)
+
         points: list[tuple[float, float]] = []
+        if _runs_back(t, chain):  # around below everything
+            (p, q, y_p, y_q) = next(self._heights(t, rows, edge, chain))
+            low = self._below(t, rows, edge)
+            out_x = turn(t.rank[p], (edge[0], round(y_p, 2)))
+            in_x = turn(t.rank[q] - 1, (edge[0], low))
+            points = [(side(edge[0][0], True, t.rank[p]), y_p), (out_x, y_p), (out_x, low)]
+            return np.array([*points, (in_x, low), (in_x, y_q), (side(edge[1][0], False, t.rank[q]), y_q)])
         for p, q, y_p, y_q in self._heights(t, rows, edge, chain):
             r = t.rank[p]
             begin = side(edge[0][0], True, r) if p == chain[0] else lefts[r]
             points.append((begin, y_p))
             end = side(edge[1][0], False, t.rank[q]) if q == chain[-1] else lefts[t.rank[q]]
             if abs(y_p - y_q) > 0.05 and r < t.rank[q]:
-                track = tracks[r][p, round(y_p, 2)]
-                left, right = lefts[r] + rank_width[r], lefts[r + 1]
-                x = left + (right - left) * (track + 1) / (counts[r] + 1)
+                x = turn(r, (p, round(y_p, 2)))
                 points += [(x, y_p), (x, y_q)]
             points.append((end, y_q))
         return np.array(points)
+
+    def _below(self, t: Template, rows: Rows, edge: tuple[End, End]) -> float:
+        """The height at which an edge that runs back passes below everything."""
+        nets = _back_nets(t)
+        return rows.height - PAD / 2 - TRACK * (len(nets) - 1 - nets.index(edge[0]))
 
     # Putting it together
 
@@ -504,6 +550,15 @@ class Metric:
         t = self.t.templates[star(scope)]
         (a, _), (b, _) = piece
         return any((a, b) in itertools.pairwise(s) for s in t.spines)
+
+
+def _runs_back(t: Template, chain: list[int]) -> bool:
+    """Whether an edge leads to the left: one of those that close a circle of scopes."""
+    return t.rank[chain[0]] >= t.rank[chain[-1]]
+
+
+def _back_nets(t: Template) -> list[End]:
+    return list(dict.fromkeys(edge[0] for edge, chain in t.chains.items() if _runs_back(t, chain)))
 
 
 def _joined(parts: list[Polyline]) -> Polyline:

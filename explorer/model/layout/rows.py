@@ -6,6 +6,7 @@ leaves at the same height, and a spine is one straight line: these are equalitie
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import highspy
@@ -22,12 +23,13 @@ def solve(
     attractions: list[Attraction],
     equalities: list[Equality],
     wishes: list[list[Equality]],
+    locks: Sequence[Separation] = (),
 ) -> np.ndarray:
     """Heights of n elements. `wishes` are groups of equalities that are dropped, last group first, when
-    they contradict each other."""
-    for count in range(len(wishes), -1, -1):
+    they contradict each other, and so are `locks`, before the first group is."""
+    for count, kept in [*((k, locks) for k in range(len(wishes), 0, -1)), (len(wishes), ()), (0, ())]:
         wanted = [*equalities, *(w for group in wishes[:count] for w in group)]
-        y = _solve(n, tuple(separations), tuple(attractions), tuple(wanted))
+        y = _solve(n, (*separations, *kept), tuple(attractions), tuple(wanted))
         if y is not None:
             return np.array(y)
     y = _solve(n, tuple(separations), tuple(attractions), ())

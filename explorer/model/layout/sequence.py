@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explorer.model.layout.geometry import FOLDED, GAP_X, HEAD, PAD, TRACK, Columns, Rows, State
-from explorer.model.layout.topology import Template
+from explorer.model.layout.topology import End, Template
 
 if TYPE_CHECKING:
     from explorer.model.layout.metric import Metric
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def sequence_rows(metric: Metric, t: Template) -> Rows:
     step = metric.rows_of((*t.key, "t=*"))
-    channels = Channels(t)
+    channels = Channels(t, metric.t.templates[(*t.key, "t=*")])
     top = HEAD + PAD + TRACK * channels.above
     bottom = top + step.height
 
@@ -42,7 +42,8 @@ def sequence_rows(metric: Metric, t: Template) -> Rows:
 
 
 def sequence_columns(metric: Metric, t: Template, state: State) -> Columns:
-    channels = Channels(t)
+    template = metric.t.templates[(*t.key, "t=*")]
+    channels = Channels(t, template)
     rows = metric.rows_of(t.key)
     step = metric.rows_of((*t.key, "t=*"))
     top = float(rows.y[0])
@@ -55,7 +56,7 @@ def sequence_columns(metric: Metric, t: Template, state: State) -> Columns:
         else FOLDED[0]
         for name in names
     }
-    turns = _turns(metric, t, channels, place, step)
+    turns = _turns(metric, t, channels, step)
     slots = max((len(nets) for nets in turns.values()), default=0)
     gap = max(GAP_X + 8, 16 + TRACK * (slots + 1))
     left = PAD + (16 + TRACK * (len(turns[-1]) + 1) if turns.get(-1) else 0)
@@ -70,6 +71,9 @@ def sequence_columns(metric: Metric, t: Template, state: State) -> Columns:
         begin = PAD if g < 0 else starts[names[g]] + widths[names[g]]
         return begin + 10 + TRACK * (turns[g].index(net) + 0.5)
 
+    def side(name: str, right: bool) -> float:
+        return starts[name] + (widths[name] if right else 0.0)
+
     routes = {}
     for edge in t.edges:
         (a, port_a), (b, port_b) = edge
@@ -77,12 +81,15 @@ def sequence_columns(metric: Metric, t: Template, state: State) -> Columns:
         start = (
             (0.0, rows.ports_in[a[1]])
             if a[0] == "in"
-            else (starts[a[1]] + widths[a[1]], top + step.ports_out[port_a])
+            else (side(a[1], port_a not in template.west_out), top + step.ports_out[port_a])
         )
-        stop = (width, rows.ports_out[b[1]]) if b[0] == "out" else (starts[b[1]], top + step.ports_in[port_b])
+        stop = (
+            (width, rows.ports_out[b[1]])
+            if b[0] == "out"
+            else (side(b[1], port_b in template.east_in), top + step.ports_in[port_b])
+        )
         points = [start]
-        g_out = -1 if a[0] == "in" else place[a[1]]
-        g_in = len(names) - 1 if b[0] == "out" else place[b[1]] - 1
+        g_out, g_in = channels.gaps(edge)
         if g_out == g_in:
             if abs(start[1] - stop[1]) > 0.05:
                 xt = turn_x(g_out, net)
@@ -98,16 +105,14 @@ def sequence_columns(metric: Metric, t: Template, state: State) -> Columns:
     return Columns(width, centre, widths, routes)
 
 
-def _turns(
-    metric: Metric, t: Template, channels: Channels, place: dict[str, int], step: Rows
-) -> dict[int, list[Any]]:
+def _turns(metric: Metric, t: Template, channels: Channels, step: Rows) -> dict[int, list[Any]]:
     """Which nets run vertically in which gap; gap g is right of column g, −1 is left of the first."""
     turns: dict[int, dict[Any, None]] = defaultdict(dict)
     top = float(metric.rows_of(t.key).y[0])
-    for (a, port_a), (b, port_b) in t.edges:
+    for edge in t.edges:
+        (a, port_a), (b, port_b) = edge
         net = a if a[0] == "in" else (a[1], port_a)
-        g_out = -1 if a[0] == "in" else place[a[1]]
-        g_in = len(place) - 1 if b[0] == "out" else place[b[1]] - 1
+        g_out, g_in = channels.gaps(edge)
         if g_out == g_in:
             y0 = metric.rows_of(t.key).ports_in[a[1]] if a[0] == "in" else top + step.ports_out[port_a]
             y1 = metric.rows_of(t.key).ports_out[b[1]] if b[0] == "out" else top + step.ports_in[port_b]
@@ -128,17 +133,17 @@ class Channels:
     what leaves an inner column runs below; the nets nest, so that they do not cross.
     """
 
-    def __init__(self, t: Template) -> None:
-        names = list(t.children)
-        place = {name: k for k, name in enumerate(names)}
+    def __init__(self, t: Template, step: Template) -> None:
+        self.step = step
+        self.place = {name: k for k, name in enumerate(t.children)}
         self.straight_in: dict[Any, Any] = {}  # port of the sequence -> port of its first step
         self.straight_out: set[Any] = set()
         self.source_of: dict[Any, Any] = {}
         reach: dict[Any, list[int]] = defaultdict(list)
-        for (a, port_a), (b, port_b) in t.edges:
+        for edge in t.edges:
+            (a, port_a), (b, port_b) = edge
             net = a if a[0] == "in" else (a[1], port_a)
-            g_out = -1 if a[0] == "in" else place[a[1]]
-            g_in = len(names) - 1 if b[0] == "out" else place[b[1]] - 1
+            g_out, g_in = self.gaps(edge)
             if b[0] == "out":
                 self.source_of[b[1]] = net
                 if g_out == g_in:
@@ -152,3 +157,11 @@ class Channels:
         self.is_above = {n: n[0] == "in" for n in reach}
         self.track = {n: k for nets in (above, below) for k, n in enumerate(nets)}
         self.above, self.below = len(above), len(below)
+
+    def gaps(self, edge: tuple[End, End]) -> tuple[int, int]:
+        """The gaps in which an edge leaves and arrives; gap g is right of column g, −1 left of the first."""
+        (a, port_a), (b, port_b) = edge
+        g_out = -1 if a[0] == "in" else self.place[a[1]] - (port_a in self.step.west_out)
+        if b[0] == "out":
+            return g_out, len(self.place) - 1
+        return g_out, self.place[b[1]] - (port_b not in self.step.east_in)

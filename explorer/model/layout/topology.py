@@ -12,6 +12,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 
 from autograd import Graph
@@ -55,7 +56,14 @@ class Template:
     in_ports: dict[Any, None] = field(default_factory=dict)
     out_ports: dict[Any, None] = field(default_factory=dict)
     pairs: set[tuple[Any, Any]] = field(default_factory=set)  # (in-port, out-port) of a value that recurs
-    kind: str = "dag"  # dag, seq (time columns) or panel (the true leaves of shared parameters)
+    back_pairs: set[tuple[Any, Any]] = field(default_factory=set)  # of one that runs from the last step on
+    # dag, seq (time columns), lanes (one column of sequences that lie above each other) or panel (the true
+    # leaves of shared parameters)
+    kind: str = "dag"
+    mirrored: bool = False  # runs from right to left
+    east_in: set[Any] = field(default_factory=set)  # in-ports on the right side
+    west_out: set[Any] = field(default_factory=set)  # out-ports on the left side
+    lanes: list[str] = field(default_factory=list)  # children of a column, from the lowest up
     # filled by `order`
     vertices: list[Vertex] = field(default_factory=list)
     index: dict[Vertex, int] = field(default_factory=dict)
@@ -78,24 +86,32 @@ class Topology:
         self.edges: list[GraphEdge] = []
         self.templates: dict[Path, Template] = {}
         self.in_port: dict[tuple[Path, int], Any] = {}  # (scope, source item) -> port
+        self.folded_metrics: dict[Path | None, Any] = {}  # what the metric stage keeps for all folding states
+        self.gap_rooms: dict[Path, list[int]] = {}
+        self.columns: set[Path] = set()  # template keys of columns of lanes
         self._place_items()
         self.item_at = {item.path: i for i, item in enumerate(self.items)}
         self._build_templates()
         self.scopes = {"/".join(p): p for p in self._children if p}
         self._lift_edges()
+        for template in sorted(self.templates.values(), key=lambda t: len(t.key)):
+            self._direct(template)
         for template in sorted(self.templates.values(), key=lambda t: -len(t.key)):
             if template.kind == "dag":
+                self._states_first(template)
                 _Order(self, template).run()
 
     # Items
 
     def _place_items(self) -> None:
         graph = self.graph
-        uses: dict[int, list[int]] = defaultdict(list)
-        for v, inputs in enumerate(graph.inputs):
-            for j in inputs:
-                uses[j].append(v)
+        inputs_of = list(graph.inputs)
         scope_of = self._scope_paths()
+        order = self._reading_order(inputs_of, scope_of)
+        uses: dict[int, list[int]] = defaultdict(list)
+        for v in order:
+            for j in inputs_of[v]:
+                uses[j].append(v)
         counts: dict[tuple[Path, str], int] = defaultdict(int)
 
         def add(node: int, scope: Path, local: str, consumer: int | None = None) -> int:
@@ -107,20 +123,50 @@ class Topology:
 
         own: dict[int, int] = {}
         alias: dict[tuple[int, int], int] = {}
-        for i in range(len(graph)):
+        for i in order:
             places = list(dict.fromkeys(scope_of[v] for v in uses[i]))
             shared = graph.ops[i] is None and graph.kinds[i] in ("parameter", "constant")
             if shared and places and scope_of[i] not in places:
-                if len(places) == 1:  # a leaf with one place of use stands there
+                if len(places) == 1 and not any(map(_TIME.fullmatch, places[0])):
+                    # a leaf with one place of use stands there; one step is to look like many
                     own[i] = add(i, places[0], self._local(i))
                     continue
                 for v in dict.fromkeys(uses[i]):
                     alias[i, v] = add(i, scope_of[v], f"{self._local(i)}@{self._local(v)}", v)
             own[i] = add(i, scope_of[i], self._local(i))
-        for v, inputs in enumerate(graph.inputs):
-            for slot, j in enumerate(inputs):
+        for v in order:
+            for slot, j in enumerate(inputs_of[v]):
                 self.edges.append(GraphEdge(alias.get((j, v), own[j]), own[v], v, slot))
         self.own = own
+
+    def _reading_order(self, inputs_of: list[tuple[int, ...]], scope_of: list[Path]) -> list[int]:
+        """Inputs before consumers, as the formula of the loss is read; whichever of two independent nodes
+        was recorded first makes no difference."""
+        count = len(inputs_of)
+        used = bytearray(count)
+        for inputs in inputs_of:
+            for j in inputs:
+                used[j] = 1
+        ends = [i for i in range(count) if not used[i] and i != self.loss]
+        made_of = [b""] * count if len(ends) > 1 else []
+        for i in range(len(made_of)):  # digests, as the trees themselves grow too large
+            parts = (scope_of[i], self._local(i), *(made_of[j] for j in inputs_of[i]))
+            made_of[i] = blake2b(repr(parts).encode(), digest_size=8).digest()
+        if made_of:
+            ends.sort(key=made_of.__getitem__)
+        order: list[int] = []
+        seen = bytearray(count)
+        for end in (self.loss, *ends):
+            stack = [(end, False)]
+            while stack:
+                i, ready = stack.pop()
+                if ready:
+                    order.append(i)
+                elif not seen[i]:
+                    seen[i] = 1
+                    stack.append((i, True))
+                    stack += [(j, False) for j in reversed(inputs_of[i]) if not seen[j]]
+        return order
 
     def _scope_paths(self) -> list[Path]:
         """The scope of each node with its time step put in; what stands beside time steps moves out."""
@@ -132,7 +178,8 @@ class Topology:
                 paths.append(scope)
             else:
                 paths.append((*(scope[:depth] or ("time",)), f"t={time}", *scope[depth:]))
-        sequences = {p[:k] for p in paths for k in range(len(p)) if _TIME.fullmatch(p[k])}
+        paths = self._with_lanes(paths)
+        sequences = _sequences(paths)
         moved = []
         for p in paths:
             for k in range(len(p), 0, -1):
@@ -140,6 +187,40 @@ class Topology:
                     p = (*p[: k - 1], f"{p[k - 1]} +", *p[k:])
             moved.append(p)
         return moved
+
+    def _with_lanes(self, paths: list[Path]) -> list[Path]:
+        """Sequences whose steps feed the steps of the same time become lanes with common columns."""
+        graph = self.graph
+        sequences = _sequences(paths)
+        links: dict[tuple[Path, Path], int] = defaultdict(int)  # same time minus other times
+        for v, inputs in enumerate(graph.inputs):
+            for j in inputs:
+                a, b = paths[j], paths[v]
+                k = common(a, b) + 1
+                if a[:k] in sequences and b[:k] in sequences and len(a) > k < len(b) and a[:k] != b[:k]:
+                    links[min(a[:k], b[:k]), max(a[:k], b[:k])] += 1 if a[k] == b[k] else -1
+        lanes = {lane for pair, count in links.items() if count > 0 for lane in pair}
+        if not lanes:
+            return paths
+        turned = []
+        for p in paths:
+            k = next((k for k in range(1, len(p)) if p[:k] in lanes and _TIME.fullmatch(p[k])), 0)
+            if k:
+                # lanes without a scope around them get one
+                outer = p[: k - 1] or (" + ".join(sorted(q[0] for q in lanes if len(q) == 1)),)
+                self.columns.add((*outer, "t=*"))
+                p = (*outer, p[k], p[k - 1], *p[k + 1 :])
+            turned.append(p)
+        uses: dict[int, set[Path]] = defaultdict(set)
+        for v, inputs in enumerate(graph.inputs):
+            for j in inputs:
+                uses[j].add(turned[v])
+        for i, op in enumerate(graph.ops):  # what several lanes read stands below them
+            p = turned[i]
+            k = next((k for k in range(1, len(p)) if star(p[:k]) in self.columns), 0)
+            if op is None and k and len({q[k] for q in uses[i] if q[:k] == p[:k] and len(q) > k}) > 1:
+                turned[i] = p[:k]
+        return turned
 
     def _local(self, i: int) -> str:
         """A name that is the same in every time step: the node's name without the step, or op and leaves."""
@@ -168,6 +249,8 @@ class Topology:
             if any(_TIME.fullmatch(name) for name in template.children):
                 template.kind = "seq"
                 template.children = dict(sorted(template.children.items(), key=lambda c: int(c[0][2:])))
+            elif template.key in self.columns:
+                template.kind = "lanes"
 
     def children(self, scope: Path) -> dict[str, None]:
         """Local names in one instance of a scope."""
@@ -198,6 +281,11 @@ class Topology:
                 if piece[1][0][0] == "out":
                     template.out_ports.setdefault(piece[1][0][1])
             self._note_recurrence(paths[e.source], paths[e.target], e.source)
+        self._items_by_name: dict[str, list[int]] = defaultdict(list)
+        for i, item in enumerate(self.items):
+            if name := self.graph.names[item.node]:
+                self._items_by_name[name].append(i)
+        self._note_first_steps()
         for template in self.templates.values():
             items = not any(template.children.values())
             if template.kind == "dag" and template.key and items and connected.isdisjoint(template.instances):
@@ -227,9 +315,101 @@ class Topology:
         k = common(pu, pv)
         if k >= min(len(pu), len(pv)) - 1 or not (_TIME.fullmatch(pu[k]) and _TIME.fullmatch(pv[k])):
             return
-        if int(pv[k][2:]) - int(pu[k][2:]) == 1:
-            step = self.templates[star(pu[: k + 1])]
-            step.pairs.add((self.in_port[pv[: k + 1], source], pu[k + 1 :]))
+        step, ahead = self.templates[star(pu[: k + 1])], int(pv[k][2:]) - int(pu[k][2:])
+        if abs(ahead) == 1:
+            pairs = step.pairs if ahead == 1 else step.back_pairs
+            pairs.add((self.in_port[pv[: k + 1], source], pu[k + 1 :]))
+
+    def _note_first_steps(self) -> None:
+        """A state recurs in the first step too: what comes in as `c_0` leaves as `c_1`, used or not."""
+        names = self.graph.names
+        for (scope, source), port in list(self.in_port.items()):
+            base, line, index = names[self.items[source].node].rpartition("_")
+            if not scope or not line or not index.isdigit() or not _TIME.fullmatch(scope[-1]):
+                continue
+            now, before = int(scope[-1][2:]), int(index)
+            if abs(now - before) != 1 or self.items[source].path[: len(scope) - 1] == scope[:-1]:
+                continue
+            for i in self._named(f"{base}_{now}", scope):
+                template = self.templates[star(scope)]
+                pairs = template.pairs if now > before else template.back_pairs
+                local = self.items[i].path[len(scope) :]
+                pairs.add((port, local))
+                for k in range(len(scope), len(self.items[i].path)):  # a way out for it
+                    inner, rest = self.items[i].path[:k], self.items[i].path[k:]
+                    child = None if len(rest) == 1 else rest[1:]
+                    edge = ((("node", rest[0]), child), (("out", rest), None))
+                    self.templates[star(inner)].edges.setdefault(edge)
+                    self.templates[star(inner)].out_ports.setdefault(rest)
+
+    def _named(self, name: str, scope: Path) -> list[int]:
+        """Items of that name inside a scope."""
+        return [
+            i
+            for i in self._items_by_name.get(name, [])
+            if self.items[i].path[: len(scope)] == scope and self.items[i].consumer is None
+        ]
+
+    def _direct(self, t: Template) -> None:
+        """Which way a template runs, and on which sides its ports are; outer templates come first."""
+        if t.kind != "lanes":
+            t.mirrored = t.mirrored or bool(t.back_pairs and not t.pairs and t.kind == "dag")
+            if t.mirrored:
+                t.pairs = t.back_pairs or t.pairs
+                t.east_in, t.west_out = set(t.in_ports), set(t.out_ports)
+                for inner in self.templates.values():
+                    if inner.key[: len(t.key)] == t.key:
+                        inner.mirrored = True
+            return
+        inside = {p: b for (a, _), b in t.edges if a[0] == "in" for p in (a[1],) if b[0][0] == "node"}
+        outside = {b[1]: a for a, (b, _) in t.edges if b[0] == "out" and a[0][0] == "node"}
+        for name in ("pairs", "back_pairs"):
+            for i, o in getattr(t, name):
+                (child, port_in), (source, port_out) = inside[i], outside[o]
+                if child == source and t.children[child[1]]:
+                    getattr(self.templates[(*t.key, child[1])], name).add((port_in, port_out))
+        backward = {
+            c
+            for c, scope in t.children.items()
+            if scope and (inner := self.templates[(*t.key, c)]).back_pairs and not inner.pairs
+        }
+        t.east_in = {p for p, (child, _) in inside.items() if child[1] in backward}
+        t.west_out = {p for p, (child, _) in outside.items() if child[1] in backward}
+        self._stack_lanes(t)
+
+    def _stack_lanes(self, t: Template) -> None:
+        """From the lowest lane, which the others read, to the highest."""
+        before: dict[str, set[str]] = {c: set() for c in t.children}
+        for (a, _), (b, _) in t.edges:
+            if a[0] == b[0] == "node" and a[1] != b[1]:
+                before[b[1]].add(a[1])
+        while before:
+            lane = next((c for c in before if not before[c] & before.keys()), next(iter(before)))
+            t.lanes.append(lane)
+            del before[lane]
+
+    def begins_spine(self, scope: Path, port: Any) -> bool:
+        """Whether what enters a sequence at a port runs along its state line."""
+        t = self.templates[star(scope)]
+        if t.kind == "dag":
+            return any(s[0] == ("in", port) for s in t.spines)
+        return any(
+            a == ("in", port) and p is not None and self.begins_spine((*scope, b[1]), p)
+            for (a, _), (b, p) in t.edges
+        )
+
+    def _states_first(self, t: Template) -> None:
+        """Among leaves that only lead out of their scope, those where a state line begins are on top."""
+        if not t.key or any(a[0] == b[0] == "node" for (a, _), (b, _) in t.edges) or t.in_ports:
+            return
+        outside = self.templates[t.key[:-1]] if t.key[:-1] in self.templates else None
+        begins = {
+            port_a[0]
+            for (a, port_a), (b, port_b) in (outside.edges if outside else ())
+            if a == ("node", t.key[-1]) and port_b is not None
+            if self.begins_spine((*t.key[:-1], b[1]), port_b)
+        }
+        t.children = dict(sorted(t.children.items(), key=lambda c: c[0] not in begins))
 
     def op_name(self, template: Template, local: str) -> str:
         """Name of the op of a child box, empty for a scope or a leaf."""
@@ -247,9 +427,12 @@ class _Order:
     def __init__(self, topology: Topology, template: Template) -> None:
         self.topology = topology
         self.t = t = template
+        place = {c: k for k, c in enumerate(t.children)}
+        t.out_ports = dict(sorted(t.out_ports.items(), key=lambda p: (place[p[0][0]], repr(p[0]))))
         t.vertices = [("node", c) for c in t.children]
         t.vertices += [("in", p) for p in t.in_ports] + [("out", p) for p in t.out_ports]
         t.index = {v: i for i, v in enumerate(t.vertices)}
+        t.edges = dict(sorted(t.edges.items(), key=lambda e: self._place_of(e[0])))
         n = len(t.vertices)
         self.successors: list[set[int]] = [set() for _ in range(n)]
         self.predecessors: list[set[int]] = [set() for _ in range(n)]
@@ -258,6 +441,10 @@ class _Order:
             if i != j:
                 self.successors[i].add(j)
                 self.predecessors[j].add(i)
+
+    def _place_of(self, edge: tuple[End, End]) -> tuple[Any, ...]:
+        (a, port_a), (b, port_b) = edge
+        return self.t.index[a], self.t.index[b], repr(port_a), repr(port_b)
 
     def run(self) -> None:
         self._find_spines()
@@ -463,6 +650,7 @@ class _Order:
             (a, port), (b, target_port) = edge
             if b[0] == "node" and target_port is None:
                 incoming[t.index[b]].setdefault((t.index[a], port), []).append(edge)
+        threads = self._threads()
         for groups in incoming.values():
 
             def place(group: list[tuple[End, End]]) -> tuple[float, int, str]:
@@ -474,7 +662,29 @@ class _Order:
                 for edge in group:
                     chain = t.chains[edge]
                     on_spine = chain[0] in self.spine_members and chain[-1] in self.spine_members
-                    t.entries[edge] = (k, len(ordered), on_spine)
+                    t.entries[edge] = (k, len(ordered), on_spine or (chain[0], chain[-1]) in threads)
+
+    def _threads(self) -> set[tuple[int, int]]:
+        """The shortest way of each recurring value through a step: its lines meet boxes in their middle."""
+        t = self.t
+        steps: set[tuple[int, int]] = set()
+        for in_port, out_port in sorted(t.pairs, key=repr):
+            goal = t.index.get(("out", out_port))
+            start = t.index.get(("in", in_port))
+            if start is None or goal is None or start in self.spine_members:
+                continue
+            came: dict[int, int] = {start: start}
+            queue = [start]
+            while queue and goal not in came:
+                i = queue.pop(0)
+                for j in sorted(self.successors[i]):
+                    if j not in came:
+                        came[j] = i
+                        queue.append(j)
+            while goal in came and came[goal] != goal:
+                steps.add((came[goal], goal))
+                goal = came[goal]
+        return steps
 
     def _port_place(self, end: End) -> int:
         """How far down on its scope's side an out-port is."""
@@ -492,6 +702,11 @@ def _part(scope: str) -> str:
     """A scope's name as part of a path: it must not pass for a time step, a box or a path of its own."""
     strange = not scope or "/" in scope or scope.startswith(":") or _TIME.fullmatch(scope)
     return f"‹{scope.replace('/', '∕')}›" if strange else scope
+
+
+def _sequences(paths: list[Path]) -> set[Path]:
+    """Scopes whose children are time steps."""
+    return {p[:k] for p in paths for k in range(len(p)) if _TIME.fullmatch(p[k])}
 
 
 @lru_cache(maxsize=65_536)
