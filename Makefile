@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test bench bench-peers lint clean help system
+.PHONY: run test soak bench bench-peers lint clean help system
 
 # The Japanese sources must read alike under LC_ALL=C, and foreign paths must not leak in.
 export PYTHONUTF8 := 1
@@ -42,6 +42,13 @@ lint: $(STAMP)  ## lint, formatting and types
 	@$(call STAGE,ruff check,$(RUN) -m ruff check .)
 	@$(call STAGE,ruff format --check,$(RUN) -m ruff format --check .)
 	@$(call STAGE,mypy,$(RUN) -m mypy)
+
+soak: export QT_QPA_PLATFORM := offscreen
+soak: system $(STAMP)  ## spoil 500,000 scene files, kill programs while they save and edit; ten minutes
+	@$(call STAGE,fuzz,$(RUN) -W ignore -m tests.soak fuzz --count 500000)
+	@$(call STAGE,kill while saving,$(RUN) -W ignore -m tests.soak kill)
+	@$(call STAGE,kill a careless writer,$(RUN) -W ignore -m tests.soak kill --plain)
+	@$(call STAGE,kill the window,$(RUN) -W ignore -m tests.soak window)
 
 bench: export QT_QPA_PLATFORM := offscreen
 bench: system $(STAMP)  ## measure speed; writes out/bench.json

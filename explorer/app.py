@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import QCoreApplication, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from explorer.model import text
@@ -56,4 +56,6 @@ def run(target: str | None = None, language: str | None = None, theme: str | Non
     elif target:
         window.open_scene(target)
     window.show()
+    QTimer.singleShot(0, window.offer_recovery)
+    QTimer.singleShot(0, window.offer_tour)
     return app.exec()

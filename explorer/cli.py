@@ -199,7 +199,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", action="version", version=f"backstep {version()}")
     parser.add_argument("--debug", action="store_true", help=tr("show where an error comes from"))
     parser.add_argument("--lang", choices=tuple(LANGUAGES), help=tr("language (default: the system's)"))
-    parser.add_argument("--theme", choices=("light", "dark"), help=tr("colours"))
+    parser.add_argument("--theme", choices=("light", "dark", "projector"), help=tr("colours"))
 
 
 def _first_word(words: list[str]) -> str | None:
@@ -295,11 +295,15 @@ def open_session(options: argparse.Namespace) -> Session:
     """The session that TARGET, --set and --seed ask for."""
     from explorer.model import session
     from explorer.model.files import is_scene_file, load
-    from scenes.scene import find_scene
+    from explorer.model.whole import OWN
+    from scenes.scene import SceneError, find_scene
 
     target = options.target
-    scene = find_scene(load(target).state.scene if is_scene_file(target) else target)
-    chosen = {name: scene.parameter(name).parse(value) for name, value in options.set}
+    id = load(target).state.scene if is_scene_file(target) else target
+    if id == OWN and (options.set or options.seed is not None):
+        raise SceneError(tr("a graph of your own has no parameters and no seed"))
+    scene = None if id == OWN else find_scene(id)
+    chosen = {name: scene.parameter(name).parse(value) for name, value in options.set} if scene else {}
     seed = {} if options.seed is None else {"seed": options.seed}
     return session.open_session(target, **seed, **chosen)
 
@@ -631,7 +635,7 @@ def validate(options: argparse.Namespace) -> int:
                 print(f"backstep: {_one_line(str(fault))}", file=sys.stderr)
                 worst = 2
             else:
-                print(_one_line(f"{file}: {fault.place}: {fault.problem}"))
+                print(_one_line(f"{file}: {fault.place}: {fault.code}: {fault.problem}"))
                 worst = max(worst, 1)
     return worst
 
@@ -651,7 +655,7 @@ def save(options: argparse.Namespace) -> int:
     if files.is_scene_file(options.target):
         kept = files.load(options.target).extras()
     with _Writing(options.out):
-        files.save(options.out, session.state, **kept)
+        files.save(options.out, session.state, **kept | {"graph": session.whole()})
     print(options.out)
     return 0
 

@@ -1,7 +1,8 @@
-"""Long runs that the normal suite does in short: `python -m tests.soak fuzz --count 100000`, `... kill`.
+"""Long runs that the normal suite does in short: `make soak`, or `python -m tests.soak fuzz` and the others.
 
-`fuzz` spoils real scene files at random and demands one clear error or a state that survives saving;
-`kill` kills programs while they save and demands a whole file.
+`fuzz` spoils real scene files at random and demands one clear error, or a state that survives saving and
+runs; `kill` kills programs while they save and demands a whole file; `window` kills the window while its
+user edits and demands that the next start offers the work of all but the last minute.
 """
 
 import argparse
@@ -10,20 +11,26 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from explorer.model.files import FileError, UserChapter, decode, encode, load, save
+from explorer.model.files import FileError, UserChapter, decode, encode, load, recoverable, save
 from explorer.model.files.atomic import write_atomic
-from explorer.model.session import State
+from explorer.model.session import State, leaves_by_key
+from explorer.model.whole import OWN
 from scenes import SCENES
+from scenes.scene import SceneError
+
+REAL = Path(__file__).parent / "explorer" / "scene_files"
 
 STARTS = (
     '{"format": "backstep-scene", "version": 1, "scene": ',
@@ -44,7 +51,7 @@ ODD: list[Any] = [
 
 def same(a, b):
     """Whether two states agree in all that a file keeps, arrays bit for bit."""
-    names = {f.name for f in fields(State)} - {"edits", "playing", "loop"}
+    names = {f.name for f in fields(State)} - {"edits", "playing"}
     if any(getattr(a, n) != getattr(b, n) for n in names) or a.edits.keys() != b.edits.keys():
         return False
     pairs = [(a.edits[key], b.edits[key]) for key in a.edits]
@@ -69,6 +76,7 @@ def full_state(id, size=3):
         t=12.25,
         speed=2.0,
         selection=(3, 1),
+        loop=(2.0, 9.5),
         camera=(-10.5, 20.0, 1.5),
         chapter="start",
     )
@@ -86,7 +94,10 @@ def corpus():
     for id, scene in SCENES.items():
         state, extras = full_state(id)
         files += [encode(state, **extras), encode(State(scene=id, parameters=scene.defaults()))]
-    return files
+    graphs = [
+        path.read_bytes() for path in sorted(REAL.glob("*/*.backstep")) if b'"graph"' in path.read_bytes()
+    ]
+    return files + graphs * (len(files) // len(graphs))
 
 
 def spoil_bytes(rng, data):
@@ -156,8 +167,11 @@ def places_of(holder):
     return holder if isinstance(holder, dict) else range(len(holder))
 
 
-def verdict(data, name="mutant.backstep"):
-    """The error's code, or `loaded`; raises AssertionError when the promise is broken."""
+def verdict(data, name="mutant.backstep", run=True):
+    """The error's code, or `loaded`; raises AssertionError when the promise is broken.
+
+    What loads must survive saving and, with `run`, be built and run forward, or end in one clear error too.
+    """
     begun = time.perf_counter()
     try:
         loaded = decode(data, name)
@@ -165,12 +179,47 @@ def verdict(data, name="mutant.backstep"):
         check_error(error)
         result = error.code
     else:
-        again = decode(encode(loaded.state, **loaded.extras()), name)
+        text = encode(loaded.state, **loaded.extras())
+        again = decode(text, name)
         assert same(loaded.state, again.state)
-        assert loaded.extras() == again.extras()
+        assert encode(again.state, **again.extras()) == text
         result = "newer, loaded" if loaded.read_only else "loaded"
     assert time.perf_counter() - begun < 1
+    if run and result.endswith("loaded"):
+        begun = time.perf_counter()
+        try:
+            run_once(loaded)
+        except SceneError as refusal:  # of values that fit one by one, and not together
+            assert str(refusal).isprintable()
+            assert len(str(refusal)) <= 300
+            result = "loaded, refused by its scene"
+        assert time.perf_counter() - begun < 3
     return result
+
+
+@lru_cache(maxsize=64)
+def recorded(scene, parameters, seed):
+    """A scene built once for the many mutants that leave its parameters alone."""
+    recording = SCENES[scene].build(dict(parameters), seed=seed)
+    return recording.graph, recording.loss
+
+
+def run_once(loaded):
+    """Build what a file says, put its edits in, and compute every node and every gradient once."""
+    state = loaded.state
+    if state.scene == OWN:
+        graph, loss = loaded.graph.build()
+    else:
+        graph, loss = recorded(state.scene, tuple(sorted(state.parameters.items())), state.seed)
+    leaves = leaves_by_key(graph)
+    before = {key: leaf.value for key, leaf in leaves.items()}
+    for key, value in state.edits.items():
+        if key in leaves and leaves[key].shape == value.shape:
+            leaves[key].value = value
+    graph.forward()
+    graph.backward(loss)
+    for key, leaf in leaves.items():
+        leaf.value = before[key]
 
 
 def check_error(error):
@@ -184,19 +233,34 @@ def check_error(error):
 
 
 def fuzz(count, seed=0):
-    """How often each verdict fell."""
+    """How often each verdict fell, the slowest one in seconds, and by how many MB memory grew at most."""
     rng = random.Random(seed)
     files = corpus()
+    for data in files:
+        verdict(data)
     verdicts = Counter()
+    start, slowest = peak(), 0.0
     for i in range(count):
         data = rng.choice(files)
         data = spoil_tree(rng, data) if i % 2 else spoil_bytes(rng, data)
+        begun = time.perf_counter()
         try:
             verdicts[verdict(data)] += 1
         except Exception:
             print(f"seed {seed}, input {i}: {base64.b64encode(data[:20_000]).decode()}", file=sys.stderr)
             raise
-    return verdicts
+        slowest = max(slowest, time.perf_counter() - begun)
+    assert peak() - start < 100, "more than 100 MB"
+    return verdicts | {"slowest": round(slowest, 3), "MB": round(peak() - start, 1)}
+
+
+def peak():
+    """The most memory that the process has had, in MB; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def version(number):
@@ -262,25 +326,121 @@ def kill(count, seed=0, plain=False):
     return tally
 
 
+# Killing the window
+
+
+def edit_for_ever(folder, log):
+    """A window whose user changes a number five times a second, until somebody ends the process."""
+    from PySide6.QtCore import QTimer
+
+    from explorer.app import make_application
+    from explorer.view.settings import Settings
+    from explorer.view.window import Window
+
+    app = make_application()
+    window = Window(settings=Settings(str(folder / "settings.ini")), keep_in=folder / "kept")
+    window.show()
+    window.open_scene("bptt")
+    leaf = window.session.recording["b"].id
+    edits = iter(range(1, 10**9))
+
+    def edit():
+        i = next(edits)
+        window.session.edit(leaf, [float(i), 0.0, 0.0])
+        log.write(f"{i} {time.monotonic()}\n")
+        log.flush()
+
+    timer = QTimer(interval=200)
+    timer.timeout.connect(edit)
+    timer.start()
+    app.exec()
+
+
+def kill_windows(count, seed=0, together=10, longest=75.0):
+    """Kill windows after six seconds of editing or more; how often work is offered, and how much is lost."""
+    rng = random.Random(seed)
+    tally = Counter()
+    worst = 0.0
+    with tempfile.TemporaryDirectory() as place:
+        for first in range(0, count, together):
+            folders = [Path(place, str(k)) for k in range(first, min(first + together, count))]
+            children = {}
+            for folder in folders:
+                folder.mkdir()
+                run = [sys.executable, "-m", "tests.soak", "edit", "--folder", str(folder)]
+                children[folder] = subprocess.Popen(
+                    run,
+                    env=os.environ | {"QT_QPA_PLATFORM": "offscreen"},
+                    cwd=REAL.parents[2],
+                    stderr=subprocess.DEVNULL,
+                )
+            ends = {folder: first_edit(folder) + rng.uniform(6, longest) for folder in folders}
+            killed = {}
+            for folder in sorted(folders, key=lambda f: ends[f]):
+                time.sleep(max(0.0, ends[folder] - time.monotonic()))
+                children[folder].send_signal(signal.SIGKILL)
+                children[folder].wait()
+                killed[folder] = time.monotonic()
+            for folder in folders:
+                lost = lost_seconds(folder, killed[folder])
+                tally["kills"] += 1
+                tally["recovery offered"] += bool(recoverable(folder / "kept"))
+                tally["over a minute"] += lost > 60.5  # as the timer fires, and not to the millisecond
+                worst = max(worst, lost)
+    return tally | {"most lost, seconds": round(worst, 1)}
+
+
+def first_edit(folder):
+    """When the user of a window that is starting has begun."""
+    late = time.monotonic() + 60
+    log = folder / "edits.log"
+    while time.monotonic() < late:
+        if log.exists() and "\n" in log.read_text():
+            return float(log.read_text().split()[1])
+        time.sleep(0.05)
+    raise TimeoutError("the window does not start")
+
+
+def lost_seconds(folder, end):
+    """From the first edit that did not come back to the end of the program."""
+    lines = [line.split() for line in (folder / "edits.log").read_text().splitlines()]
+    made = {int(line[0]): float(line[1]) for line in lines if len(line) == 2}
+    items = recoverable(folder / "kept")
+    kept = int(items[0].load().state.edits["b"][0]) if items else 0
+    return max(0.0, end - made[kept + 1]) if kept + 1 in made else 0.0
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, count in (("fuzz", 100_000), ("kill", 200)):
+    for name, count in (("fuzz", 100_000), ("kill", 200), ("window", 50)):
         command = commands.add_parser(name)
         command.add_argument("--count", type=int, default=count)
         command.add_argument("--seed", type=int, default=0)
         if name == "kill":
+            command.add_argument("--least", type=int, default=150, help="kills that must hit a write")
             command.add_argument(
-                "--plain", action="store_true", help="without care: shows that files get lost"
+                "--plain",
+                action="store_true",
+                help="without care: must lose files, or the test shows nothing",
             )
+    commands.add_parser("edit").add_argument("--folder", type=Path, required=True)
     chosen = parser.parse_args(arguments)
+    if chosen.command == "edit":
+        with open(chosen.folder / "edits.log", "w") as log:
+            edit_for_ever(chosen.folder, log)
     begun = time.perf_counter()
     if chosen.command == "fuzz":
-        tally = fuzz(chosen.count, chosen.seed)
+        tally, bad = fuzz(chosen.count, chosen.seed), False
+    elif chosen.command == "window":
+        tally = kill_windows(chosen.count, chosen.seed)
+        bad = bool(tally["over a minute"]) or tally["recovery offered"] < chosen.count
     else:
         tally = kill(chosen.count, chosen.seed, chosen.plain)
+        bad = tally["hit while writing"] < chosen.least and not chosen.plain
+        bad |= bool(tally["lost"]) != chosen.plain or bool(tally["backups lost"])
     print(json.dumps(dict(tally) | {"seconds": round(time.perf_counter() - begun, 1)}))
-    return 1 if tally["lost"] and not chosen.plain else 0
+    return int(bad)
 
 
 if __name__ == "__main__":

@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from autograd import Graph, Tensor, Trace
+from autograd import AnyPlan, Graph, Tensor, Trace, compile_plan
 from explorer.model.frame import Frame, frame_at
 from explorer.model.layout import Layout, Topology, lay_out
 from explorer.model.state import State
 from explorer.model.text import tr
+from explorer.model.whole import OWN, Whole
 from scenes.scene import Leaves, Notation, Recording, Scene, SceneError, Text, find_scene
 
 PASSING = frozenset({"t", "playing", "speed", "loop", "selection", "camera", "chapter"})  # not undoable
-OWN = "your-graph"  # id of the scene that a graph recorded in Python is shown as
+TYPED = frozenset({"expression"})  # scenes whose graph the user typed: files keep it whole
 LASTING = frozenset(f.name for f in fields(State)) - PASSING
 Listener = Callable[[frozenset[str]], None]
 
@@ -81,18 +82,28 @@ class Session:
             fold_defaults=True,
         )
 
-    def open_state(self, state: State, title: str) -> None:
+    def open_state(self, state: State, title: str, graph: Whole | None = None) -> None:
         """Take over a whole state, as one from a file; what is on screen stays when it can not be built.
 
-        Undo does not reach behind it: a later save would put what was open before into the file.
+        `graph` is shown when the state's scene is none of the catalogue. Undo does not reach behind it: a
+        later save would put what was open before into the file.
         """
-        self._replace(state, title)
+        kept = self._own, self._own_values
+        if state.scene == OWN and graph is not None:
+            own, loss = graph.build()
+            self._own = Recording(_scene_of_own_graph(loss), {}, 0, False, own, loss)
+            self._own_values = tuple(own.values)
+        try:
+            self._replace(state, title)
+        except BaseException:
+            self._own, self._own_values = kept
+            raise
         self._undo.clear()
         self.saved = self.state
         self._tell(frozenset({"saved"}))
 
     def open_graph(self, graph: Graph, loss: Tensor) -> None:
-        """Show a graph that the user built; it has no parameters and can not be saved as a scene."""
+        """Show a graph that the user built; it has no parameters, and a file keeps it whole."""
         scene = _scene_of_own_graph(loss)
         graph.backward(loss)
         kept = self._own, self._own_values
@@ -216,6 +227,12 @@ class Session:
         """Whether something that a file keeps differs from what was last saved."""
         return not _same_lasting(self.state, self.saved)
 
+    def whole(self) -> Whole | None:
+        """The graph node by node with its first values, for a file; None when the catalogue can build it."""
+        if self.recording is None or self.state.scene not in {OWN, *TYPED}:
+            return None
+        return Whole.of(self.recording.graph, self.recording.loss.id, self._originals)
+
     def frame(self, t: float | None = None) -> Frame:
         """What the picture looks like at t (by default: now)."""
         moment = self.state.t if t is None else t
@@ -336,6 +353,7 @@ class Session:
         ids = tuple(n for n in state.selection if n < len(self.recording.graph))
         return replace(state, t=min(max(t, 0.0), float(self.end)), selection=() if not same_scene else ids)
 
+    _plan: AnyPlan | None = None
     _originals: tuple[np.ndarray, ...] = ()
     _known_scopes: frozenset[str] = frozenset()
 
@@ -347,12 +365,21 @@ class Session:
     def _replay(self, state: State) -> None:
         """Put the edited values into the leaves and run the recorded graph again."""
         assert self.recording is not None
-        graph = self.recording.graph
+        graph, loss = self.recording.graph, self.recording.loss
         for key, leaf in leaves_by_key(graph).items():
             value = state.edits.get(key, self._originals[leaf.id])
             if value is not leaf.value:
                 leaf.value = value
-        self._trace = Trace.run(graph, self.recording.loss)
+        if self._trace is None or self._trace.graph is not graph:
+            self._plan = None
+            self._trace = Trace.run(graph, loss)
+            return
+        if self._plan is None:  # who edits once edits again, and then it has to answer at once
+            self._plan = compile_plan(graph, loss)
+        self._plan.load()
+        self._plan.run()
+        self._trace = self._trace.after(*self._plan.everything())
+        graph.adopt(self._trace.values, self._trace.grads, self._trace.contributions)
 
 
 def open_session(target: str, **parameters: Any) -> Session:
@@ -365,7 +392,8 @@ def open_session(target: str, **parameters: Any) -> Session:
     session = Session()
     seed = parameters.pop("seed", None)
     if is_scene_file(target):
-        session.open_state(load(target).state, target)
+        loaded = load(target)
+        session.open_state(loaded.state, target, loaded.graph)
         if parameters or seed is not None:
             session.update(parameters=parameters, seed=session.state.seed if seed is None else seed)
     else:

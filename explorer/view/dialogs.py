@@ -1,32 +1,32 @@
-"""Dialogs of the window: files, exports, the keyboard sheet, about."""
+"""Dialogs of the window: files, exports, about."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLibraryInfo, Qt, QTranslator
-from PySide6.QtGui import QKeySequence
+from PySide6.QtCore import QDateTime, QLibraryInfo, QLocale, Qt, QTranslator
 from PySide6.QtWidgets import (
+    QAbstractButton,
     QApplication,
     QDialog,
     QDialogButtonBox,
     QFileDialog,
-    QGridLayout,
     QLabel,
+    QListWidget,
+    QListWidgetItem,
     QMessageBox,
     QProgressDialog,
-    QScrollArea,
     QVBoxLayout,
-    QWidget,
 )
 
 from explorer.model import text
-from explorer.model.actions import ACTIONS, MENUS
+from explorer.model.files import Recoverable, discard
+from explorer.model.files.limits import clean
 from explorer.model.text import tr
 from explorer.model.version import version
-from explorer.view.fonts import ui_font
+from scenes import SCENES
 
 if TYPE_CHECKING:
     from explorer.view.window import Window
@@ -46,6 +46,133 @@ def ask_save(window: Window, suggestion: str) -> str:
     return path if not path or Path(path).suffix else f"{path}.backstep"
 
 
+def ask_keep(window: Window, name: str) -> str:
+    """Whether to keep unsaved work: `save`, `discard` or `cancel`."""
+    kinds = QMessageBox.StandardButton
+    choices = {kinds.Save: "save", kinds.Discard: "discard", kinds.Cancel: "cancel"}
+    box = _question(window, tr("Save the changes to {name}?").format(name=name))
+    box.setInformativeText(tr("Otherwise they are lost."))
+    for button in choices:
+        box.addButton(button)
+    box.setDefaultButton(kinds.Save)
+    box.exec()
+    return choices.get(box.standardButton(box.clickedButton()), "cancel")
+
+
+def ask_changed(window: Window, name: str) -> str:
+    """What to do about a file that somebody else has changed: `overwrite`, `save as`, `reload`, `cancel`."""
+    box = _question(
+        window, tr("{file} was changed by another program since it was opened.").format(file=name)
+    )
+    box.setInformativeText(
+        tr("Overwriting leaves the other version as a backup file. Opening it again gives up your changes.")
+    )
+    roles = QMessageBox.ButtonRole
+    choices: dict[QAbstractButton, str] = {
+        box.addButton(tr("Save under another name…"), roles.AcceptRole): "save as",
+        box.addButton(tr("Overwrite"), roles.DestructiveRole): "overwrite",
+        box.addButton(tr("Open it again"), roles.DestructiveRole): "reload",
+        box.addButton(QMessageBox.StandardButton.Cancel): "cancel",
+    }
+    box.exec()
+    return choices.get(box.clickedButton(), "cancel")
+
+
+def warn_of_loss(window: Window) -> bool:
+    """Before a copy of a newer file is written: whether to go on."""
+    box = _question(window, tr("This file says more than this version of Backstep understands."))
+    box.setInformativeText(
+        tr("A copy that is saved here holds only what is shown. The file itself stays as it is.")
+    )
+    go_on = box.addButton(tr("Save a copy…"), QMessageBox.ButtonRole.AcceptRole)
+    box.addButton(QMessageBox.StandardButton.Cancel)
+    box.exec()
+    return box.clickedButton() is go_on
+
+
+def ask_backup(window: Window, problem: str) -> bool:
+    """Whether to open the backup of a file that can not be opened."""
+    box = _question(window, problem)
+    box.setInformativeText(tr("There is a backup from before its last save."))
+    yes = box.addButton(tr("Open the backup"), QMessageBox.ButtonRole.AcceptRole)
+    box.addButton(QMessageBox.StandardButton.Cancel)
+    box.exec()
+    return box.clickedButton() is yes
+
+
+def _question(window: Window, words: str) -> QMessageBox:
+    box = QMessageBox(window)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setWindowTitle("Backstep")
+    box.setTextFormat(Qt.TextFormat.PlainText)  # a file's name may look like markup
+    box.setText(words)
+    return box
+
+
+def offer_recovery(window: Window, items: Sequence[Recoverable]) -> QDialog:
+    """Work that an earlier run has left unsaved: to restore, to discard, or to be asked about again."""
+    dialog = QDialog(window)
+    dialog.setWindowTitle(tr("Unsaved work"))
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    column = QVBoxLayout(dialog)
+    column.setSpacing(10)
+    words = QLabel(tr("Backstep ended without saving this work. It is kept until you restore or discard it."))
+    words.setWordWrap(True)
+    column.addWidget(words)
+    listed = QListWidget()
+    listed.setAccessibleName(tr("Unsaved work"))
+    listed.setSpacing(2)
+    for item in items:
+        entry = QListWidgetItem(_kept_work(item))
+        entry.setData(Qt.ItemDataRole.UserRole, item)
+        listed.addItem(entry)
+    listed.setCurrentRow(0)
+    column.addWidget(listed)
+    buttons = QDialogButtonBox()
+    restore = buttons.addButton(tr("Restore"), QDialogButtonBox.ButtonRole.AcceptRole)
+    let_go = buttons.addButton(tr("Discard"), QDialogButtonBox.ButtonRole.DestructiveRole)
+    later = buttons.addButton(tr("Later"), QDialogButtonBox.ButtonRole.RejectRole)
+    restore.setDefault(True)
+    column.addWidget(buttons)
+
+    def chosen() -> Recoverable:
+        return listed.currentItem().data(Qt.ItemDataRole.UserRole)
+
+    def discard_it() -> None:
+        discard(chosen())
+        listed.takeItem(listed.currentRow())
+        if not listed.count():
+            dialog.accept()
+
+    def restore_it() -> None:
+        if window.restore(chosen()):
+            dialog.accept()
+
+    restore.clicked.connect(restore_it)
+    listed.itemActivated.connect(lambda: restore.click())
+    let_go.clicked.connect(discard_it)
+    later.clicked.connect(dialog.reject)
+    dialog.resize(520, 260)
+    dialog.open()
+    return dialog
+
+
+def _kept_work(item: Recoverable) -> str:
+    """What it is and from when, in one or two lines."""
+    when = QLocale(text.language()).toString(
+        QDateTime.fromSecsSinceEpoch(int(item.saved_at)), QLocale.FormatType.ShortFormat
+    )
+    scene = SCENES.get(item.scene)
+    title = scene.title[text.language()] if scene else tr("Your graph")
+    name = clean(Path(item.original).name, 60) if item.original else title
+    lines = [tr("{name}, kept on {when}").format(name=name, when=when)]
+    if item.original_changed:
+        lines.append(tr("The file itself has changed since."))
+    elif not item.original:
+        lines.append(tr("Not saved to a file yet"))
+    return "\n".join(lines)
+
+
 def export_picture(window: Window) -> None:
     """Ask where, and write what the canvas shows."""
     from explorer.view.exporters import export
@@ -60,7 +187,7 @@ def export_picture(window: Window) -> None:
             window.session,
             path,
             size=size,
-            theme=window.theme.name,
+            theme=window.theme,
             language=text.language(),
             step=window.session.state.t,
         )
@@ -91,7 +218,7 @@ def export_film(window: Window) -> None:
             window.session,
             path,
             size=(1280, 720),
-            theme=window.theme.name,
+            theme=window.theme,
             language=text.language(),
             steps=steps,
             progress=tell,
@@ -119,60 +246,6 @@ def _say_errors(window: Window, work: Callable[[], None]) -> None:
         work()
     except ExportError as error:
         window.say(str(error))
-
-
-def show_keys(window: Window) -> None:
-    """Every action with its keys, by menu."""
-    dialog = QDialog(window)
-    dialog.setWindowTitle(tr("Keys"))
-    column = QVBoxLayout(dialog)
-    content = QWidget()
-    grid = QGridLayout(content)
-    grid.setHorizontalSpacing(26)
-    grid.setVerticalSpacing(3)
-    titles = {
-        "File": tr("File"),
-        "Edit": tr("Edit"),
-        "View": tr("View"),
-        "Playback": tr("Playback"),
-        "Help": tr("Help"),
-    }
-    row = 0
-    for menu in MENUS:
-        heading = QLabel(titles[menu])
-        heading.setFont(ui_font(14, bold=True))
-        grid.addWidget(heading, row, 0)
-        row += 1
-        for action in ACTIONS.values():
-            if action.menu == menu and action.keys:
-                keys = "  ".join(
-                    QKeySequence(k).toString(QKeySequence.SequenceFormat.NativeText) for k in action.keys
-                )
-                key_label = QLabel(keys)
-                key_label.setFont(ui_font(13, bold=True))
-                grid.addWidget(QLabel(tr(action.title)), row, 0)
-                grid.addWidget(key_label, row, 1)
-                row += 1
-    for words, keys in (
-        (tr("Zoom"), tr("wheel")),
-        (tr("Move the picture"), tr("drag the background")),
-        (tr("Select; add to the selection"), tr("click; Shift+click")),
-        (tr("Fold or unfold a scope"), tr("click its title or box")),
-        (tr("Look closer; everything"), tr("double-click a box; the background")),
-        (tr("Change a number"), tr("drag it, or double-click")),
-    ):
-        grid.addWidget(QLabel(words), row, 0)
-        grid.addWidget(QLabel(keys), row, 1)
-        row += 1
-    scroll = QScrollArea()
-    scroll.setWidget(content)
-    scroll.setWidgetResizable(True)
-    column.addWidget(scroll)
-    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-    buttons.rejected.connect(dialog.reject)
-    column.addWidget(buttons)
-    dialog.resize(560, 620)
-    dialog.open()
 
 
 def show_about(window: Window) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from html import escape
+from math import floor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import QElapsedTimer, QEvent, Qt, QTimer, QUrl
+from PySide6.QtCore import QElapsedTimer, QEvent, QPoint, QPointF, QRectF, QStandardPaths, Qt, QTimer, QUrl
 from PySide6.QtGui import (
     QAction,
     QActionGroup,
@@ -16,39 +19,53 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDropEvent,
     QGuiApplication,
+    QKeyEvent,
     QKeySequence,
     QShowEvent,
 )
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QApplication,
     QFrame,
     QHBoxLayout,
     QInputDialog,
     QLabel,
+    QLineEdit,
     QMainWindow,
     QMenu,
     QMessageBox,
     QStackedWidget,
+    QTextEdit,
     QToolBar,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from explorer.model import text
+from explorer.model import clips, text
 from explorer.model.actions import ACTIONS, MENUS, Action
+from explorer.model.files import FileError, Recoverable, recoverable
+from explorer.model.files.document import Document
+from explorer.model.finding import hidden_by
 from explorer.model.playback import advanced
-from explorer.model.session import Session
+from explorer.model.session import LASTING, Session
 from explorer.model.text import LANGUAGES, tr
 from explorer.view import dialogs
+from explorer.view.accessible import Announcer
 from explorer.view.canvas import Canvas
-from explorer.view.fonts import load_fonts, ui_font
+from explorer.view.fonts import interface_scale, load_fonts, set_interface_scale, ui_font
 from explorer.view.icons import icon
+from explorer.view.paint import SYMBOLS
 from explorer.view.panels import PANELS, Panel, load_panels
 from explorer.view.panels.gallery import StartPage
 from explorer.view.settings import Settings
 from explorer.view.theme import THEMES, Theme, palette, theme_title
 from scenes.scene import SceneError
+
+if TYPE_CHECKING:
+    from explorer.view.palette import Palette
+    from explorer.view.search import Search
+    from explorer.view.tour import Tour
 
 TOOLBAR = (
     "open_file",
@@ -61,25 +78,37 @@ TOOLBAR = (
     "follow",
     "zoom_in",
     "zoom_out",
+    "find_node",
     "",
     "fold_all",
     "unfold_all",
 )
 FILE_ENDINGS = (".backstep", ".json")
+KEEP_EVERY = 60_000  # milliseconds after which unsaved work is kept at the latest
+TOUR_AFTER = 500  # milliseconds: the scene is looked at first
+AROUND = 260  # scene units seen on either side of a node that was brought into view
+CURSOR_KEYS = {Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End}
+KEEP_AFTER = 5_000  # and after the first change of what a file keeps
 
 
 class Window(QMainWindow):
     """The window on a session; also the Host that actions get."""
 
-    def __init__(self, session: Session | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        session: Session | None = None,
+        settings: Settings | None = None,
+        keep_in: Path | None = None,  # folder for unsaved work; by default the application's own
+    ) -> None:
         super().__init__()
         load_fonts()
         self._session = session or Session()
         self.settings = settings or Settings()
-        self.theme: Theme = THEMES[self.settings.theme]
-        self.path: str | None = None
-        self._on_disk: Any = None  # what the file looked like when it was last read or written
-        self._extras: dict[str, Any] = {}  # title, notes and the like, kept for the next save
+        self.theme: Theme = self._chosen_theme()
+        text.set_number_style(self.settings.number_style)
+        self.document = Document(self._session, keep_in or app_data() / "autosave")
+        self.document.forget()
+        self._told: str | None = None  # the file whose change on disk has been mentioned
         self.setAcceptDrops(True)
         self.setMinimumSize(720, 480)
         room = QGuiApplication.primaryScreen().availableGeometry()
@@ -88,14 +117,24 @@ class Window(QMainWindow):
         self.desk = Desk(self._arrange)
         self.panels: dict[str, Panel] = {id: cls(self) for id, cls in PANELS.items()}
         self.canvas = Canvas(self._session, self.theme)
+        self.canvas.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.canvas.customContextMenuRequested.connect(self._canvas_menu)
+        self._set_motion()
+        self.announcer = Announcer(self)
+        self._search: Search | None = None  # made when it is first asked for, as the next two
+        self._palette: Palette | None = None
+        self._tour: Tour | None = None
         self.desk.setCentralWidget(self.canvas)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.desk)
         self.banner = Banner(self)
+        self.notice = Banner(self, lasting=True)
+        self.notice.add_button("save-as", self.ask_save_as)
         middle = QWidget()
         column = QVBoxLayout(middle)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
+        column.addWidget(self.notice)
         column.addWidget(self.banner)
         column.addWidget(self.stack, 1)
         self.setCentralWidget(middle)
@@ -111,6 +150,11 @@ class Window(QMainWindow):
         self._ticker = QTimer(self, interval=16)
         self._ticker.setTimerType(Qt.TimerType.PreciseTimer)
         self._ticker.timeout.connect(self._tick)
+        self._keep_often = QTimer(self, interval=KEEP_EVERY)
+        self._keep_soon = QTimer(self, interval=KEEP_AFTER, singleShot=True)
+        for timer in (self._keep_often, self._keep_soon):
+            timer.timeout.connect(self.keep_work)
+        self._keep_often.start()
         self._show_page()
         self._refresh_actions()
 
@@ -129,6 +173,7 @@ class Window(QMainWindow):
             first, *others = [p for p in self.panels.values() if p.area == area]
             for other in others:
                 self.desk.tabifyDockWidget(first, other)
+            width = round(width * interface_scale())
             self.desk.resizeDocks([first], [width], Qt.Orientation.Horizontal)
         self.panels["chapters"].raise_()
         self.panels["parameters"].raise_()
@@ -143,17 +188,27 @@ class Window(QMainWindow):
         assert isinstance(app, QApplication)
         app.setStyle("Fusion")
         app.setPalette(palette(self.theme))
+        set_interface_scale(self.settings.text_size / 100 * self.theme.lettering)
         app.setFont(ui_font(13))
         app.setStyleSheet(style_sheet(self.theme))
         self.canvas.theme = self.theme
         self.canvas.retranslate()
         self.banner.restyle(self.theme)
+        self.notice.restyle(self.theme)
+        self.notice.button_words(tr("Save as…"))
         for panel in self.panels.values():
             panel.rebuild()
         self._build_actions()
         self._build_menus()
         self._build_toolbar()
         self._show_title()
+        for lookup in (self._search, self._palette):
+            if lookup is not None:
+                lookup.hide()
+                lookup.deleteLater()
+        self._search = self._palette = None
+        if self._tour is not None:
+            self.show_tour(self._tour.at)
         self.canvas.update()
 
     def _build_actions(self) -> None:
@@ -222,7 +277,7 @@ class Window(QMainWindow):
         self.recent_menu.clear()
         for path in self.settings.recent:
             q = self.recent_menu.addAction(Path(path).name)
-            q.setToolTip(path)
+            q.setToolTip(f"<span>{escape(path)}</span>")  # else a name could be taken for markup
             q.triggered.connect(lambda _=False, p=path: self.open_file(p))
         if self.settings.recent:
             self.recent_menu.addSeparator()
@@ -251,7 +306,7 @@ class Window(QMainWindow):
         spacer = QWidget()
         spacer.setSizePolicy(spacer.sizePolicy().Policy.Expanding, spacer.sizePolicy().Policy.Preferred)
         old.addWidget(spacer)
-        for name in ("toggle_theme", "next_language", "show_keys"):
+        for name in ("open_palette", "toggle_theme", "next_language", "show_keys"):
             old.addAction(self.actions_by_id[name])
 
     # Following the session
@@ -259,13 +314,16 @@ class Window(QMainWindow):
     def _changed(self, changed: frozenset[str]) -> None:
         for panel in self.panels.values():
             panel.refresh(changed)
+        self.announcer.follow(changed)
         self._refresh_actions()
         if "scene" in changed or "recording" in changed:
             self._show_page()
         if "chapter" in changed and self.session.state.chapter and self.session.recording is not None:
             self.canvas.show_chapter(self.session.state.chapter)
-        if changed & {"scene", "parameters", "seed", "edits", "folded"}:
+        if changed & LASTING:
             self._show_title()
+            if not self._keep_soon.isActive():
+                self._keep_soon.start()
         if "playing" in changed:
             if self.session.state.playing:
                 self._clock.start()
@@ -275,7 +333,14 @@ class Window(QMainWindow):
 
     def _tick(self) -> None:
         seconds = min(self._clock.restart() / 1000, 0.1)
-        t, on = advanced(self.session, seconds)
+        if self.canvas.reduced_motion:  # from moment to moment, with nothing in between
+            self._held += seconds
+            t, on = advanced(self.session, self._held)
+            if on and floor(t) == floor(self.session.state.t):
+                return
+            t, self._held = float(floor(t)), 0.0
+        else:
+            t, on = advanced(self.session, seconds)
         if on:
             self.session.update(t=t)
         else:
@@ -283,12 +348,14 @@ class Window(QMainWindow):
 
     def _refresh_actions(self) -> None:
         for id, q in self.actions_by_id.items():
-            q.setEnabled(ACTIONS[id].enabled(self))
+            q.setEnabled(ACTIONS[id].enabled(self) and not (id == "save" and self.document.read_only))
         undo, redo = self.session.undo_title, self.session.redo_title
         self.actions_by_id["undo"].setText(f"{tr('Undo')}: {tr(undo)}" if undo else tr("Undo"))
         self.actions_by_id["redo"].setText(f"{tr('Redo')}: {tr(redo)}" if redo else tr("Redo"))
         playing = self.session.state.playing
         self.actions_by_id["play"].setIcon(icon("pause" if playing else "play", self.theme.ink))
+
+    _held = 0.0  # seconds of playing that have not become a step yet
 
     def _show_page(self) -> None:
         """The desk when a scene is open, else the start page."""
@@ -312,18 +379,27 @@ class Window(QMainWindow):
             self.stack.setCurrentWidget(self.desk)
             if not self._had_scene:
                 self.canvas.setFocus()
+            if self._tour_due:
+                self._tour_due = False
+                QTimer.singleShot(TOUR_AFTER, self, self.show_tour)
+        if not has_scene and self._tour is not None:
+            self._tour.leave()
         self._had_scene = has_scene
 
     _had_scene = False
+    _tour_due = False
 
     def _show_title(self) -> None:
         scene = self.session.scene
         if scene is None:
             self.setWindowTitle("Backstep")
             return
-        name = Path(self.path).name if self.path else scene.title[text.language()]
+        shown = self.document.shown_path
+        name = Path(shown).name if shown else scene.title[text.language()]
+        if self.document.read_only:
+            name = tr("{name} (read-only)").format(name=name)
         self.setWindowTitle(f"{name}[*] – Backstep")
-        self.setWindowModified(self.session.dirty and self.path is not None)
+        self.setWindowModified(self.session.dirty)
 
     # Host: what actions ask for
 
@@ -345,54 +421,96 @@ class Window(QMainWindow):
         """One sentence at the top of the canvas; it goes away by itself."""
         self.banner.say(sentence)
 
+    @property
+    def path(self) -> str | None:
+        """The file that Save writes to."""
+        return self.document.path
+
     def open_scene(self, id: str) -> None:
         """Show a catalogue scene from its beginning."""
         if self._may_leave() and self.attempt(lambda: self.session.open_scene(id)):
             self._forget_file()
             self.banner.hide()
-            self._show_title()
             self.canvas.setFocus()
 
     def open_file(self, path: str) -> None:
         """Show a scene file; what is open stays when the file can not be read."""
-        from explorer.model.files import load
 
-        def work() -> None:
-            loaded = load(path)
-            self.session.open_state(loaded.state, tr("Open {scene}").format(scene=Path(path).name))
-            self.path = None if loaded.read_only else path
-            self._on_disk, self._extras = loaded.snapshot, loaded.extras()
-            self.settings.remember_file(path)
-            self.banner.hide()
-            if loaded.warning:
-                self.say(loaded.warning)
-            self._show_title()
+        if not self._may_leave(for_good=True):
+            return
+        try:
+            self.document.open(path)
+        except SceneError as error:
+            self._offer_backup(path, error)
+            return
+        self.settings.remember_file(path)
+        self.banner.hide()
+        self._show_document()
 
-        if self._may_leave():
-            self.attempt(work)
+    def _offer_backup(self, path: str, error: SceneError) -> None:
+        """A file that can not be opened may have been whole before its last save."""
+        whole = isinstance(error, FileError) and error.code in ("not_found", "newer")
+        if not whole and Path(path + "~").is_file() and dialogs.ask_backup(self, text.sentence(error)):
+            if self.attempt(lambda: self.document.open_backup(path)):
+                self.banner.hide()
+                self._show_document()
+        else:
+            self.say(text.sentence(error))
 
     def _forget_file(self) -> None:
         """What is open now belongs to no file."""
-        self.path = self._on_disk = None
-        self._extras = {}
-        self.session.saved = self.session.state
+        self.document.forget()
+        self._show_document()
 
-    def _may_leave(self) -> bool:
-        """Ask before unsaved changes of a file are left; edits of a catalogue scene can be undone instead."""
-        if self.path is None or not self.session.dirty:
+    def _show_document(self) -> None:
+        """Title, notice and the Save action, after another file or none stands behind the session."""
+        self._told = None
+        if self.document.warning:
+            self.notice.say(self.document.warning)
+        else:
+            self.notice.hide()
+        self._show_title()
+        self._refresh_actions()
+
+    def _may_leave(self, *, for_good: bool = False) -> bool:
+        """Ask before unsaved work is left.
+
+        From one catalogue scene to another Undo leads back: nothing to ask. `for_good`: it does not.
+        """
+        if not self.session.dirty or (self.document.shown_path is None and not for_good):
             return True
-        answer = QMessageBox.question(
-            self,
-            "Backstep",
-            tr("Save the changes to {name}?").format(name=Path(self.path).name),
-            QMessageBox.StandardButton.Save
-            | QMessageBox.StandardButton.Discard
-            | QMessageBox.StandardButton.Cancel,
-        )
-        if answer == QMessageBox.StandardButton.Save:
+        scene = self.session.scene
+        shown = self.document.shown_path
+        name = Path(shown).name if shown else scene.title[text.language()] if scene else ""
+        answer = dialogs.ask_keep(self, name)
+        if answer == "save":
             self.save()
             return not self.session.dirty
-        return answer == QMessageBox.StandardButton.Discard
+        if answer == "discard":
+            self.document.drop()
+        return answer == "discard"
+
+    def keep_work(self) -> None:
+        """Put unsaved work where the next start finds it."""
+        try:
+            self.document.keep()
+        except FileError as error:
+            self.say(text.sentence(error))
+
+    def offer_recovery(self) -> None:
+        """Show what an earlier run has left unsaved, if there is anything."""
+        items = recoverable(self.document.keep_in)
+        if items:
+            dialogs.offer_recovery(self, items)
+
+    def restore(self, item: Recoverable) -> bool:
+        """Show unsaved work of an earlier run; True when it is on the screen."""
+
+        def work() -> None:
+            self.document.restore(item)
+            self._show_document()
+
+        return self._may_leave(for_good=True) and self.attempt(work)
 
     def new_expression(self) -> None:
         present = self.session.state
@@ -413,7 +531,6 @@ class Window(QMainWindow):
                 formula = words
                 continue
             self._forget_file()
-            self._show_title()
             return
 
     def ask_open(self) -> None:
@@ -423,7 +540,8 @@ class Window(QMainWindow):
 
     def _folder(self) -> str:
         recent = self.settings.recent
-        return str(Path(self.path or recent[0]).parent) if self.path or recent else str(Path.home())
+        shown = self.document.shown_path
+        return str(Path(shown or recent[0]).parent) if shown or recent else str(Path.home())
 
     def save(self) -> None:
         if self.path is None:
@@ -432,23 +550,41 @@ class Window(QMainWindow):
             self._save_to(self.path)
 
     def ask_save_as(self) -> None:
+        if self.document.from_newer and not dialogs.warn_of_loss(self):
+            return
         path = dialogs.ask_save(self, str(Path(self._folder()) / f"{self.session.state.scene}.backstep"))
         if path:
             self._save_to(path)
 
-    def _save_to(self, path: str) -> None:
-        from explorer.model.files import save, snapshot
+    def _save_to(self, path: str, *, overwrite: bool = False) -> None:
+        try:
+            self.document.save(path, overwrite=overwrite)
+        except FileError as error:
+            if error.code == "changed_on_disk":
+                self._settle_change(path)
+            else:
+                self.say(text.sentence(error))
+            return
+        self.settings.remember_file(path)
+        self.statusBar().showMessage(tr("Saved {name}").format(name=Path(path).name), 4000)
+        self._show_document()
 
-        def work() -> None:
-            expected = self._on_disk if path == self.path else None
-            save(path, self.session.state, **self._extras, expected=expected)
-            self.path, self._on_disk = path, snapshot(path)
-            self.session.saved = self.session.state
-            self.settings.remember_file(path)
-            self.statusBar().showMessage(tr("Saved {name}").format(name=Path(path).name), 4000)
-            self._show_title()
+    def _settle_change(self, path: str) -> None:
+        """Somebody else has written the file: the user decides whose work stays."""
+        answer = dialogs.ask_changed(self, Path(path).name)
+        if answer == "overwrite":
+            self._save_to(path, overwrite=True)
+        elif answer == "save as":
+            self.ask_save_as()
+        elif answer == "reload" and self.attempt(lambda: self.document.open(path)):
+            self._show_document()
 
-        self.attempt(work)
+    def _mention_change(self) -> None:
+        """Once per change: the file is no longer what is shown here."""
+        if self.document.changed_on_disk and self._told != self.document.path:
+            self._told = self.document.path
+            sentence = tr("{file} was changed by another program; saving will ask what to do")
+            self.say(sentence.format(file=Path(self.document.path or "").name))
 
     def ask_export_picture(self) -> None:
         dialogs.export_picture(self)
@@ -460,7 +596,6 @@ class Window(QMainWindow):
         if self._may_leave():
             self.session.close()
             self._forget_file()
-            self._show_title()
 
     def quit(self) -> None:
         self.close()
@@ -469,12 +604,10 @@ class Window(QMainWindow):
         QGuiApplication.clipboard().setImage(self.canvas.grab_picture())
         self.statusBar().showMessage(tr("Picture copied"), 3000)
 
-    def copy_value(self) -> None:
+    def copy_value(self, format: str = "NumPy") -> None:
         node = self.session.state.selection[-1]
-        value = self.session.trace.values[node]
-        with np.printoptions(threshold=10_000, floatmode="unique"):
-            QGuiApplication.clipboard().setText(f"np.{value!r}")
-        self.statusBar().showMessage(tr("Value copied as NumPy code"), 3000)
+        QGuiApplication.clipboard().setText(clips.FORMATS[format](self.session.trace.values[node]))
+        self.statusBar().showMessage(tr("Value copied"), 3000)
 
     def random_seed(self) -> None:
         seed = int(np.random.default_rng().integers(1, 10_000))
@@ -498,10 +631,28 @@ class Window(QMainWindow):
 
     def set_theme(self, name: str) -> None:
         self.settings.theme = name
-        self.theme = THEMES[name]
+        self.apply_preferences()
+
+    def apply_preferences(self) -> None:
+        """Look as the settings say, at once."""
+        text.set_number_style(self.settings.number_style)
+        self._set_motion()
+        self.theme = self._chosen_theme()
+        before = interface_scale()
         self._build()
+        if interface_scale() != before and self.desk.arranged:
+            sides = [p for p in self.panels.values() if p.area != Qt.DockWidgetArea.BottomDockWidgetArea]
+            widths = [round(p.width() * interface_scale() / before) for p in sides]
+            self.desk.resizeDocks(sides, widths, Qt.Orientation.Horizontal)
         self._show_page()
         self._refresh_actions()
+
+    def _chosen_theme(self) -> Theme:
+        theme = THEMES[self.settings.theme]
+        return replace(theme, colormap=self.settings.colormap) if self.settings.colormap else theme
+
+    def _set_motion(self) -> None:
+        self.canvas.reduced_motion, self.canvas.pace = self.settings.reduced_motion, self.settings.pace
 
     def next_language(self) -> None:
         codes = list(LANGUAGES)
@@ -535,13 +686,157 @@ class Window(QMainWindow):
         gallery.raise_()
         gallery.focus()
 
+    def show_panel(self, id: str) -> None:
+        """Bring a panel to the front and put the keyboard into it."""
+        self.front_panel(id).focus()
+
+    def front_panel(self, id: str) -> Panel:
+        panel = self.panels[id]
+        panel.show()
+        panel.raise_()
+        return panel
+
+    # Finding
+
+    @property
+    def search(self) -> Search:
+        if self._search is None:
+            from explorer.view.search import Search
+
+            self._search = Search(self)
+        return self._search
+
+    @property
+    def palette_field(self) -> Palette:
+        if self._palette is None:
+            from explorer.view.palette import Palette
+
+            self._palette = Palette(self)
+        return self._palette
+
+    def find_node(self) -> None:
+        self.search.open()
+
+    def find_again(self, by: int) -> None:
+        self.search.go(by)
+
+    def open_palette(self) -> None:
+        self.palette_field.open()
+
+    def reveal(self, node: int) -> None:
+        """Select a node, unfold what hides it, and bring it into view where it can be read."""
+        session = self.session
+        hiding = hidden_by(session, node)
+        chosen = session.state.selection if node in session.state.selection else (node,)
+        if hiding:
+            title = tr("Unfold {scope}").format(scope=max(hiding))
+            session.update(selection=chosen, folded=session.state.folded - hiding, title=title)
+        else:
+            session.update(selection=chosen)
+        box = session.layout.boxes[session.layout.box_of_node[node]]
+        place = QRectF(box.x - box.w / 2, box.y - box.h / 2, box.w, box.h)
+        transform = self.canvas.transform()
+        seen = transform.inverted()[0].mapRect(QRectF(self.canvas.rect()))
+        if transform.m11() < SYMBOLS or not seen.contains(place):
+            self.canvas.show_rect(place.adjusted(-AROUND, -AROUND / 2, AROUND, AROUND / 2))
+
+    def show_in_outline(self, node: int) -> None:
+        from explorer.view.panels.outline import OutlinePanel
+
+        outline = self.front_panel("outline")
+        assert isinstance(outline, OutlinePanel)
+        outline.show_node(node)
+
+    def announce(self, words: str) -> None:
+        """Have a screen reader say it."""
+        self.announcer.say(words)
+
+    # The menu of a box
+
+    def _canvas_menu(self, point: QPoint) -> None:
+        if self.session.recording is None:
+            return
+        layout, there = self.session.layout, self.canvas.to_scene(QPointF(point))
+        k = layout.box_at(there.x(), there.y())
+        box = layout.boxes[k] if k is not None else None
+        header = layout.area_header_at(there.x(), there.y()) or ""
+        node = None if box is None or box.kind == "scope" else box.node
+        self.show_box_menu(node, box.scope if box else header, self.canvas.mapToGlobal(point))
+
+    def show_box_menu(self, node: int | None, scope: str, where: QPoint) -> QMenu:
+        """What can be done with a node; without one, with a scope (or, of the path "", with the picture)."""
+        menu = QMenu(self)
+        menu.aboutToHide.connect(menu.deleteLater)
+        menu.setToolTipsVisible(True)
+        if node is not None:
+            if node not in self.session.state.selection:
+                self.session.update(selection=(node,))
+            groups: tuple[tuple[str, ...], ...] = (
+                ("reveal", "zoom_to_selection", "show_in_outline"),
+                ("copy_value", "copy_csv", "copy_latex", "copy_text", "copy_picture"),
+                ("fold_around", "fold_all", "unfold_all"),
+            )
+        else:
+            groups = (("copy_picture",), ("fit", "follow"), ("fold_all", "unfold_all"))
+            if scope:
+                folded = scope in self.session.state.folded
+                title = tr("Unfold {scope}") if folded else tr("Fold {scope}")
+                q = menu.addAction(
+                    icon("unfold" if folded else "fold", self.theme.ink),
+                    title.format(scope=text.scope_title(scope)),
+                )
+                q.triggered.connect(lambda: self.session.fold(scope, not folded))
+        for group in groups:
+            menu.addSeparator()
+            menu.addActions([self.actions_by_id[name] for name in group])
+        menu.popup(where)
+        return menu
+
+    # Help
+
+    def offer_tour(self) -> None:
+        """In the first run of all: show the tour as soon as a scene is open."""
+        if not self.settings.tour_seen:
+            self._tour_due = True
+            self._show_page()
+
+    def show_tour(self, at: int = 0) -> None:
+        """Show the hints from one of them on."""
+        if self._tour is not None:
+            self._tour.leave()
+        if self.session.recording is not None:
+            from explorer.view.tour import Tour
+
+            self._tour = Tour(self, at)
+
+    def tour_left(self) -> None:
+        """The tour has gone; the keyboard goes to the canvas."""
+        self._tour = None
+        self.canvas.setFocus()
+
+    def show_preferences(self) -> None:
+        from explorer.view.preferences import Preferences
+
+        Preferences(self).show()
+
     def show_keys(self) -> None:
-        dialogs.show_keys(self)
+        from explorer.view.shortcuts import KeySheet
+
+        KeySheet(self).show()
 
     def show_about(self) -> None:
         dialogs.show_about(self)
 
     # Qt's own events
+
+    def event(self, event: QEvent) -> bool:
+        # in a field the arrow keys, Home and End move its cursor, before the actions get them
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            typing = isinstance(QApplication.focusWidget(), QLineEdit | QAbstractSpinBox | QTextEdit)
+            if typing and event.key() in CURSOR_KEYS:
+                event.accept()
+                return True
+        return super().event(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if _dropped_file(event.mimeData().urls()):
@@ -554,10 +849,12 @@ class Window(QMainWindow):
             self.open_file(path)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        if not self._may_leave():
+        if not self._may_leave(for_good=True):
             event.ignore()
             return
-        self._ticker.stop()
+        self.document.close()
+        for timer in (self._ticker, self._keep_often, self._keep_soon):
+            timer.stop()
         panels = self.desk.saveState() if self.desk.arranged else self.settings.window()[1]
         self.settings.remember_window(self.saveGeometry(), panels)
         self.canvas.release()
@@ -568,6 +865,8 @@ class Window(QMainWindow):
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.WindowStateChange and not self.isFullScreen():
             self.menuBar().show()
+        if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow():
+            self._mention_change()
         super().changeEvent(event)
 
 
@@ -597,8 +896,10 @@ class Desk(QMainWindow):
 class Banner(QFrame):
     """A sentence over the canvas with a way to close it."""
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, *, lasting: bool = False) -> None:
         super().__init__(parent)
+        self.lasting = lasting  # stays until what it is about has changed
+        self._buttons: list[tuple[QToolButton, str]] = []
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 6, 8, 6)
         self.label = QLabel()
@@ -609,6 +910,7 @@ class Banner(QFrame):
         self.button = QToolButton()
         self.button.setAutoRaise(True)
         self.button.clicked.connect(self.hide)
+        self.button.setVisible(not lasting)
         row.addWidget(self.button)
         self._leave = QTimer(self, singleShot=True, interval=12_000)
         self._leave.timeout.connect(self.hide)
@@ -620,12 +922,35 @@ class Banner(QFrame):
         )
         self.button.setIcon(icon("close", theme.ink))
         self.button.setToolTip(tr("Close"))
+        for button, picture in self._buttons:
+            button.setIcon(icon(picture, theme.ink))
+
+    def add_button(self, picture: str, work: Callable[[], None]) -> None:
+        """A way on, beside the sentence."""
+        button = QToolButton()
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        button.clicked.connect(lambda _=False: work())
+        self._buttons.append((button, picture))
+        layout = self.layout()
+        assert isinstance(layout, QHBoxLayout)
+        layout.insertWidget(1, button)
+
+    def button_words(self, *words: str) -> None:
+        for (button, _), said in zip(self._buttons, words, strict=True):
+            button.setText(said)
 
     def say(self, sentence: str) -> None:
         self.label.setText(sentence)
         self.setAccessibleName(sentence)
         self.show()
-        self._leave.start()
+        if not self.lasting:
+            self._leave.start()
+
+
+def app_data() -> Path:
+    """The folder where the application keeps what is not a setting."""
+    place = QStandardPaths.StandardLocation.GenericDataLocation
+    return Path(QStandardPaths.writableLocation(place), "backstep")
 
 
 def _dropped_file(urls: list[QUrl]) -> str:
@@ -641,7 +966,7 @@ def style_sheet(theme: Theme) -> str:
     return f"""
     QMainWindow::separator {{ background: {theme.line}; width: 3px; height: 3px; }}
     QMainWindow::separator:hover {{ background: {theme.accent}; }}
-    QDockWidget {{ color: {theme.ink}; }}
+    QDockWidget {{ color: {theme.ink}; font-size: {ui_font(13).pixelSize()}px; }}
     QDockWidget::title {{
         background: {theme.window}; padding: 5px 8px; border-bottom: 1px solid {theme.line};
     }}

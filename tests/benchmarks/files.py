@@ -1,4 +1,4 @@
-"""Scene files: saving and opening one with a megabyte of arrays."""
+"""Scene files: saving and opening 10,000 nodes with a megabyte of arrays."""
 
 from __future__ import annotations
 
@@ -9,26 +9,45 @@ from pathlib import Path
 
 import numpy as np
 
+import autograd as ag
 from explorer.model.files import load, save
-from explorer.model.session import State
-from scenes.scene import find_scene
+from explorer.model.state import State
+from explorer.model.whole import OWN, Whole
 from tests.benchmarks.measure import Row, medians
+
+NODES = 10_000
+
+
+def recorded() -> Whole:
+    """A chain of named nodes in scopes and time steps, over a megabyte of numbers."""
+    rng = np.random.default_rng(0)
+    with ag.Graph() as graph:
+        many = [ag.tensor(rng.normal(size=(128, 128)), name=f"W_{k}") for k in range(8)]  # 8 × 131 kB
+        h = ag.sum(ag.stack(many))
+        k = 0
+        while len(graph) < NODES:
+            with ag.scope("layer"), ag.at_time(k // 100):
+                weight = ag.tensor(rng.normal(), name=f"w_{k}")
+                h = ag.tanh(h * weight + 1.0).named(f"h_{k}")
+            k += 1
+    return Whole.of(graph, h.id, graph.values)
 
 
 def run(quick: bool) -> Iterator[Row]:
     """All rows of this suite."""
-    rng = np.random.default_rng(0)
-    scene = find_scene("lstm")
-    edits = {f"leaf_{k}": rng.normal(size=(128, 128)) for k in range(8)}  # 8 × 131 kB
-    state = State(scene="lstm", parameters=scene.check({"T": 50, "hidden": 32, "inputs": 16}), edits=edits)
+    graph = recorded()
+    state = State(scene=OWN, folded=frozenset({"layer"}))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.backstep"
-        save(path, state)
+        save(path, state, graph=graph)
         yield Row("files.size", path.stat().st_size / 1e6, "MB")
-        jobs = {"save": lambda: save(path, state), "open": lambda: load(path)}
+        yield Row("files.nodes", len(graph.rows), "nodes")
+        jobs = {"save": lambda: save(path, state, graph=graph), "open": lambda: load(path)}
         seconds = 1.0 if quick else 5.0
         cpu = medians(jobs, seconds)
         wall = medians(jobs, seconds, clock=time.perf_counter)
+        build = medians({"build": lambda: graph.build()}, seconds)
     for name, limit in (("save", 50), ("open", 100)):
         yield Row(f"files.{name}.cpu", cpu[name] * 1e3, "ms", limit=limit)
         yield Row(f"files.{name}.wall", wall[name] * 1e3, "ms")
+    yield Row("files.build.cpu", build["build"] * 1e3, "ms")

@@ -1,14 +1,19 @@
 """Scene files come back as they were, are written whole or not at all, and keep to their limits."""
 
 import errno
+import hashlib
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
+import tempfile
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,10 +21,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from explorer.model import files
-from explorer.model.files import FileError, UserChapter, atomic, decode, encode, load, recovery, save, schema
+from autograd import OPS, Graph, tensor
+from autograd import sum as ag_sum
+from autograd.ops.definition import record
+from explorer.model import files, whole
+from explorer.model.files import (
+    FileError,
+    UserChapter,
+    atomic,
+    decode,
+    encode,
+    limits,
+    load,
+    lock,
+    recovery,
+    save,
+    schema,
+)
+from explorer.model.files import format as page_of_format
 from explorer.model.files.limits import LIMITS, depth
-from explorer.model.session import State, open_session
+from explorer.model.session import Session, State, open_session
 from scenes import SCENES
 from tests.soak import check_error, full_state, same
 
@@ -87,6 +108,7 @@ def states(draw):
         t=draw(st.floats(0, 1e7)),
         speed=draw(st.floats(0.01, 100)),
         selection=tuple(draw(st.lists(st.integers(0, 2**31 - 1), max_size=5))),
+        loop=draw(st.none() | st.tuples(st.floats(0, 1e3), st.floats(1e4, 1e7))),
         camera=draw(cameras),
         chapter=draw(names),
     )
@@ -245,6 +267,44 @@ def test_older_versions_are_upgraded_step_by_step(monkeypatch):
     assert schema.upgraded(schema.Scene1(**HEAD), 2).seed == 0
 
 
+def corpus(version):
+    return sorted((ROOT / "tests" / "explorer" / "scene_files" / str(version)).glob("*.backstep"))
+
+
+# A change of the structs of a released version breaks files that are out there: make a new version.
+FROZEN = {1: "64f37ecfeea038ed"}
+
+
+@pytest.mark.parametrize("version", schema.VERSIONS)
+def test_the_structs_of_a_version_never_change(version):
+    described = json.dumps(schema.msgspec.json.schema(schema.VERSIONS[version].strict), sort_keys=True)
+    assert hashlib.sha256(described.encode()).hexdigest()[:16] == FROZEN[version]
+
+
+@pytest.mark.parametrize("version", schema.VERSIONS)
+def test_every_version_has_real_files(version):
+    assert len(corpus(version)) >= 3
+    assert all(json.loads(path.read_bytes())["version"] == version for path in corpus(version))
+
+
+@pytest.mark.parametrize("path", [p for v in schema.VERSIONS for p in corpus(v)], ids=lambda p: p.stem)
+def test_files_of_every_version_open_and_run(path):
+    loaded = load(path)
+    assert files.faults(path) == []
+    assert not loaded.read_only
+    again = encode(loaded.state, **loaded.extras())
+    same_version = json.loads(path.read_bytes())["version"] == schema.VERSION
+    assert not same_version or without_app(again) == without_app(path.read_bytes())
+    assert encode(decode(again, "x").state, **loaded.extras()) == again
+    session = open_session(str(path))
+    assert session.trace.end > 0
+    assert np.isfinite(session.trace.values[session.trace.loss]).all() or "own" in path.stem
+
+
+def without_app(data):
+    return re.sub(rb'"app": "[^"]*"', b"", data)
+
+
 def test_every_version_but_the_last_has_a_way_on():
     assert sorted(schema.VERSIONS) == list(range(1, schema.VERSION + 1))
     assert all((v.upgrade is None) == (n == schema.VERSION) for n, v in schema.VERSIONS.items())
@@ -265,8 +325,25 @@ def nested(n):
     return json.loads("[" * n + "]" * n)
 
 
-def zeros(n):
-    return schema.from_array(np.zeros(n, dtype="bool"))
+def zeros(*shape):
+    return schema.from_array(np.zeros(shape, dtype="bool"))
+
+
+def graph(nodes, values=None, loss="0"):
+    """The fields of a file with these nodes; the node 0 is the loss."""
+    return {"scene": "your-graph", "graph": {"loss": loss, "nodes": list(nodes), "values": values or {}}}
+
+
+def bare(id, **more):
+    return {"id": id, "kind": "constant", **more}
+
+
+def leaf(id, **more):
+    return bare(id, value=1.0, **more)
+
+
+def node(id, op, *inputs, **more):
+    return {"id": id, "op": op, "inputs": list(inputs), **more}
 
 
 AT_LIMIT = {
@@ -277,7 +354,9 @@ AT_LIMIT = {
     "array": (lambda n: {"edits": {"W": zeros(n)}}, LIMITS.array_bytes, "too_large"),
     "arrays": (lambda n: {"edits": {"a": zeros(5), "W": zeros(n - 5)}}, LIMITS.arrays_bytes, "too_large"),
     "line": (
-        lambda n: {"edits": {"W": {"shape": [n // 4 * 3], "dtype": "b1", "b64": ["A" * n]}}}, 96, "invalid"
+        lambda n: {"edits": {"W": {"shape": [n // 4 * 3], "dtype": "b1", "b64": ["A" * n]}}},
+        LIMITS.line,
+        "invalid",
     ),
     "key": (lambda n: {"edits": {"k" * n: array()}}, LIMITS.key, "invalid"),
     "folded": (lambda n: {"folded": ["a"] * n}, LIMITS.folded, "too_many"),
@@ -295,17 +374,44 @@ AT_LIMIT = {
     "extension depth": (lambda n: {"ext": {"a": nested(n)}}, LIMITS.extension_depth, "too_many"),
     "seed": (lambda n: {"seed": n}, 2**63 - 1, "invalid"),
     "parameter": (lambda n: {"parameters": {"T": n}}, 50, "bad_parameter"),
+    "parameter text": (lambda n: {"scene": "expression", "parameters": {"formula": "x" * n}},
+                       LIMITS.parameter_text, "too_large", "bad_parameter"),
+    "nodes": (lambda n: graph(leaf(str(i)) for i in range(n)), LIMITS.nodes, "too_many"),
+    "inputs": (lambda n: graph([leaf("0"), node("1", "add_n", *["0"] * n)]), LIMITS.inputs, "too_many"),
+    "id": (lambda n: graph([leaf("0"), leaf("i" * n)]), LIMITS.key, "bad_graph"),
+    "name": (lambda n: graph([leaf("0", name="i" * n)]), LIMITS.key, "invalid"),
+    "attrs": (lambda n: graph([leaf("0"), node("1", "sum", "0", attrs={f"a{i}": 1 for i in range(n)})]),
+              LIMITS.attrs, "too_many", "bad_graph"),
+    "attr": (lambda n: graph([leaf("0"), node("1", "sum", "0", attrs={"axis": "x" * (n - 2)})]),
+             LIMITS.attr_bytes, "too_many", "bad_graph"),
+    "attr depth": (lambda n: graph([leaf("0"), node("1", "sum", "0", attrs={"axis": nested(n)})]),
+                   LIMITS.attr_depth, "too_many", "bad_graph"),
+    "graph arrays": (lambda n: graph([leaf("0"), *(bare(f"a{i}") for i in range(n))],
+                                     values={f"a{i}": array() for i in range(n)}), LIMITS.arrays, "too_many"),
+    "scopes": (lambda n: graph([leaf("0", scope=["a"] * n)]), LIMITS.scope_parts, "too_many"),
+    "scope part": (lambda n: graph([leaf("0", scope=["a" * n])]), LIMITS.key, "invalid"),
+    "time": (lambda n: graph([leaf("0", time=n)]), LIMITS.time, "invalid"),
+    "time before": (lambda n: graph([leaf("0", time=-n)]), LIMITS.time, "invalid"),
+    "numbers": (lambda n: graph([leaf("0"), bare("a")], values={"a": zeros(n - 1)}),
+                LIMITS.numbers, "too_large"),
+    "work": (lambda n: graph([leaf("0"), bare("a"), bare("b"), node("ab", "matmul", "a", "b"),
+                              *(node(f"n{i}", "tanh", "0") for i in range(n - 500 * 1000 * 1000))],
+                             values={"a": zeros(500, 1000), "b": zeros(1000, 1000)}),
+             LIMITS.work, "too_large"),
+    "dims of a result": (lambda n: graph([leaf("0"), bare("a"), node("b", "outer", "a", "a"), *(
+                             node(f"s{k}", "stack", "b" if k == 2 else f"s{k - 1}") for k in range(2, n))],
+                             values={"a": array(1)}), LIMITS.dims, "too_large"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", AT_LIMIT)
 def test_limits(name):
-    make, limit, refusal = AT_LIMIT[name]
+    make, limit, refusal, *before = AT_LIMIT[name]
     if limit is None:  # a size of 2**24 is more than an array can have, even in the smallest type
         assert code(document(**make(LIMITS.array_bytes))) == ""
         assert code(document(**make(LIMITS.dim + 1))) == refusal
         return
-    assert code(document(**make(limit))) == ""
+    assert code(document(**make(limit))) == (before[0] if before else "")
     assert code(document(**make(limit + (4 if name == "line" else 1)))) == refusal
 
 
@@ -342,6 +448,37 @@ def test_a_scene_that_is_too_big_is_not_built(monkeypatch):
         assert code(document()) == expected
 
 
+def test_every_limit_is_tested():
+    source = Path(__file__).read_text("utf-8")
+    assert set(re.findall(r"LIMITS\.(\w+)", source)) >= {f.name for f in fields(LIMITS)}
+
+
+@pytest.mark.parametrize("id", sorted(SCENES))
+def test_every_scene_that_can_grow_says_how_large_it_will_be(id):
+    scene = SCENES[id]
+    sizes = [p for p in scene.parameters if p.type == "int"]
+    assert scene.estimate is not None or not sizes
+    if scene.estimate is not None:
+        largest = {p.name: int(p.high) for p in sizes}
+        assert scene.estimate(SimpleNamespace(**scene.defaults() | largest)) > 0
+
+
+def test_what_was_on_screen_is_put_right_just_beyond_its_limits():
+    low, high = LIMITS.zoom
+    for zoom, kept in ((low, True), (high, True), (low * 0.99, False), (high * 1.01, False)):
+        camera = decode(document(view={"camera": [LIMITS.camera, -LIMITS.camera, zoom]}), "x").state.camera
+        assert (camera is not None) == kept
+    assert decode(document(view={"camera": [LIMITS.camera * 1.001, 0, 1]}), "x").state.camera is None
+    low, high = LIMITS.speed
+    for speed, kept in ((low, low), (high, high), (low * 0.99, 1), (high * 1.01, 1)):
+        assert decode(document(view={"speed": speed}), "x").state.speed == kept
+    for count in (LIMITS.selection, LIMITS.selection + 1):
+        assert len(decode(document(view={"selection": [1] * count}), "x").state.selection) == LIMITS.selection
+    most = LIMITS.moment
+    for loop, kept in (([0, most], (0, most)), ([0, most + 1], None), ([5, 2], None), ([-1, 2], None)):
+        assert decode(document(view={"loop": loop}), "x").state.loop == kept
+
+
 def test_depth_counts_brackets_outside_texts():
     assert depth(rb'[{"a[[": ["\"[[", []]}]') == 4
 
@@ -374,10 +511,10 @@ def test_every_fault_is_listed_with_its_place(tmp_path):
         check_error(error)
 
 
-def test_faults_are_at_most_fifty(tmp_path):
+def test_faults_are_at_most_a_hundred(tmp_path):
     path = tmp_path / "bad.backstep"
     path.write_bytes(document(edits={f"w{i}": 1 for i in range(1000)}))
-    assert len(files.faults(path)) == 50
+    assert len(files.faults(path)) == LIMITS.faults == 100
 
 
 def test_faults_of_a_file_that_is_not_there(tmp_path):
@@ -536,16 +673,33 @@ def test_a_place_that_can_not_be_written(tmp_path, state):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_and_a_file_that_are_read_only(tmp_path, state):
-    path = tmp_path / "a.backstep"
+@pytest.fixture
+def as_a_user():
+    """A folder of somebody who is not root, who may write everywhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        if os.geteuid() == 0:
+            os.chmod(folder, 0o777)
+            os.seteuid(65534)
+            yield Path(folder)
+            os.seteuid(0)
+        else:
+            yield Path(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="mode bits are POSIX's")
+def test_a_folder_and_a_file_that_are_read_only(as_a_user, state):
+    folder = as_a_user / "mine"
+    folder.mkdir()
+    path = folder / "a.backstep"
     save(path, state)
     path.chmod(0o444)
     assert refused(path, state).code == "unwritable"
     path.chmod(0o644)
-    tmp_path.chmod(0o555)
+    folder.chmod(0o555)
     assert refused(path, replace(state, seed=4)).code == "unwritable"
-    tmp_path.chmod(0o755)
+    assert refused(folder / "new.backstep", state).code == "unwritable"
+    assert lock.take(path) is None
+    folder.chmod(0o755)
     assert load(path).state.seed == 0
 
 
@@ -603,7 +757,7 @@ def test_a_state_that_would_not_open_again_goes_to_a_recovery_file(tmp_path, sta
     assert same(load(path).state, state)
 
 
-def test_only_scenes_of_the_catalogue_are_saved(tmp_path):
+def test_only_scenes_of_the_catalogue_and_graphs_are_saved(tmp_path):
     assert refused(tmp_path / "a.backstep", State()).code == "unknown_scene"
     assert refused(tmp_path / "a.backstep", State(scene="your-graph")).code == "unknown_scene"
     assert os.listdir(tmp_path) == []
@@ -611,11 +765,13 @@ def test_only_scenes_of_the_catalogue_are_saved(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
 def test_killed_while_saving():
-    run = [sys.executable, "-W", "ignore", "-m", "tests.soak", "kill", "--count", "10"]
+    run = [sys.executable, "-W", "ignore", "-m", "tests.soak", "kill", "--count", "10", "--least", "3"]
     out = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
     tally = json.loads(out)
     assert (tally["kills"], tally["lost"], tally["backups lost"]) == (10, 0, 0)
     assert tally["hit while writing"] >= 3
+    careless = subprocess.run([*run[:-2], "--plain"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert json.loads(careless.stdout)["lost"] >= 3, "without care files do get lost"
 
 
 # Autosave
@@ -657,7 +813,7 @@ def test_work_of_a_running_program_is_not_offered(tmp_path, state):
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell processes apart")
 def test_a_later_process_with_the_same_number_is_another_one(tmp_path, monkeypatch, state):
     with monkeypatch.context() as patch:
-        patch.setattr(recovery, "_process", lambda pid: "earlier 123")
+        patch.setattr(recovery, "identity", lambda pid: "earlier 123")
         files.autosave(tmp_path, state, None)
     assert len(files.recoverable(tmp_path)) == 1
 
@@ -703,3 +859,208 @@ def test_saving_and_opening_are_quick(tmp_path, state):
         best.append((saved - begun, time.process_time() - saved))
     assert min(s for s, _ in best) < 0.25
     assert min(o for _, o in best) < 0.25
+
+
+# Whole graphs
+
+
+@pytest.mark.parametrize("op", sorted(OPS))
+def test_shapes_are_known_before_anything_is_computed(op):
+    definition, rng = OPS[op], np.random.default_rng(0)
+    for sample in definition.samples:
+        inputs = [rng.uniform(sample.low, sample.high, size=shape) for shape in sample.shapes]
+        attrs = definition.defaults | sample.attrs
+        if definition.prepare:
+            attrs = definition.prepare(*inputs, **attrs)
+        result = np.asarray(definition.forward(*inputs, **attrs))
+        shape = whole.shape_of(op, tuple(sample.shapes), attrs)
+        assert shape == result.shape
+        assert whole.room(op, sample.shapes, shape, attrs) >= result.size
+        assert whole.work(op, sample.shapes, shape, attrs) >= result.size
+
+
+@pytest.mark.parametrize("op", sorted(OPS))
+def test_every_op_is_saved_with_its_attributes(op):
+    definition, rng = OPS[op], np.random.default_rng(0)
+    for sample in definition.samples:
+        with Graph() as recorded:
+            leaves = [tensor(rng.uniform(sample.low, sample.high, size=shape)) for shape in sample.shapes]
+            attrs = definition.defaults | sample.attrs
+            y = record(definition, leaves, attrs)
+            loss = ag_sum(y)
+        rows = whole.Whole.of(recorded, loss.id, recorded.values)
+        data = encode(State(scene="your-graph"), graph=rows)
+        again, _ = decode(data, "x").graph.build()
+        for a, b in zip(recorded.values, again.values, strict=True):
+            np.testing.assert_array_equal(a, b)
+        loss.backward()
+        again.backward(loss.id)
+        for a, b in zip(recorded.grads, again.grads, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+INDICES = [
+    0, -1, (0, 1), slice(None), slice(None, None, -2), ..., None, (None, 0, ..., None), [2, 0, 2],
+    ([0, 1], [1, 1]), ((0, 1), (1, 1)), np.array([[0, 1], [2, 0]]), np.array([True, False, True]),
+    (slice(1, 3), [0, 1]), np.int64(1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("index", INDICES, ids=repr)
+def test_every_way_to_take_a_part_is_saved(index):
+    with Graph() as recorded:
+        loss = ag_sum(tensor(np.arange(12.0).reshape(3, 4), name="a")[index] * 2.0)
+    data = encode(State(scene="your-graph"), graph=whole.Whole.of(recorded, loss.id, recorded.values))
+    again, _ = decode(data, "x").graph.build()
+    np.testing.assert_array_equal(again.values[loss.id], recorded.values[loss.id])
+    assert encode(State(scene="your-graph"), graph=decode(data, "x").graph) == data
+
+
+@pytest.mark.parametrize("id", sorted(SCENES))
+def test_every_scene_could_be_saved_as_a_graph(id):
+    """So that whatever a user records with the engine has a way into a file."""
+    session = open_session(id)
+    rows = whole.Whole.of(session.recording.graph, session.recording.loss.id, session._originals)
+    loaded = decode(encode(State(scene="your-graph", folded=session.state.folded, t=3.0), graph=rows), "x")
+    again = Session()
+    again.open_state(loaded.state, "t", loaded.graph)
+    assert again.trace.end == session.trace.end
+    for a, b in zip(session.trace.values, again.trace.values, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert again.topology.scopes == session.topology.scopes
+    assert [(box.x, box.y) for box in again.layout.boxes] == [(box.x, box.y) for box in session.layout.boxes]
+    leaf = session.recording.graph.leaves("parameter", "input")[0]
+    for one in (session, again):
+        one.edit(leaf.id, np.full(leaf.shape, 0.5))
+    for a, b in zip(session.trace.values, again.trace.values, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(session.trace.grads, again.trace.grads, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_graph_stands_in_for_a_scene_that_can_not_be_built(tmp_path):
+    session = open_session("expression", formula="tanh(w*x + b)")
+    data = json.loads(encode(session.state, graph=session.whole()))
+    for change in ({"scene": "gone"}, {"parameters": {"formula": "tanj(w)"}}, {"parameters": {"other": 1}}):
+        path = tmp_path / "a.backstep"
+        path.write_text(json.dumps(data | change))
+        loaded = load(path)
+        assert loaded.read_only
+        assert "a.backstep is shown from the graph" in loaded.warning
+        again = Session()
+        again.open_state(loaded.state, "t", loaded.graph)
+        assert again.trace.values[session.trace.loss] == session.trace.values[session.trace.loss]
+        assert len(files.faults(path)) == 1, "a check says what is wrong all the same"
+    assert code(json.dumps(data | {"scene": "gone", "graph": None}).encode()) == "unknown_scene"
+
+
+def test_a_graph_that_no_file_can_hold_is_not_lost(tmp_path):
+    with Graph() as recorded:
+        terms = [tensor(float(k), name=f"x_{k}") for k in range(LIMITS.inputs + 1)]
+        loss = record(OPS["add_n"], terms, {})
+    rows = whole.Whole.of(recorded, loss.id, recorded.values)
+    error = refused(tmp_path / "a.backstep", State(scene="your-graph"), graph=rows)
+    assert (error.code, error.place) == ("recovered", f"$.graph.nodes[{loss.id}].inputs")
+    kept = json.loads((tmp_path / "a.backstep.recovery.json").read_bytes())
+    assert len(kept["graph"]["nodes"]) == len(recorded)
+    assert not (tmp_path / "a.backstep").exists()
+
+
+def test_faults_of_a_graph_have_their_places(tmp_path):
+    nodes = [
+        leaf("a"), leaf("a"), bare("b"), node("c", "tanh", "d"), node("d", "tanj", "a"),
+        node("e", "tanh", "a", "a"), node("f", "sum", "a", attrs={"axes": 1}), node("g", "tanh", "d"),
+        leaf("../h"),
+    ]  # fmt: skip
+    path = tmp_path / "bad.backstep"
+    path.write_bytes(document(**graph(nodes, values={"unused": array()}, loss="nowhere")))
+    found = [(error.place, error.code) for error in files.faults(path)]
+    assert sorted(found) == [
+        ("$.graph.loss", "bad_graph"),
+        ("$.graph.nodes[1].id", "bad_graph"),
+        ("$.graph.nodes[2].value", "bad_graph"),
+        ("$.graph.nodes[3].inputs[0]", "bad_graph"),
+        ("$.graph.nodes[4].op", "unknown_op"),
+        ("$.graph.nodes[5].inputs", "bad_graph"),
+        ("$.graph.nodes[6].attrs.axes", "bad_graph"),
+        ("$.graph.nodes[8].id", "bad_graph"),
+        ("$.graph.values.unused", "bad_graph"),
+    ]
+
+
+def test_attributes_of_one_node_say_nothing_about_another():
+    nodes = [
+        bare("a"),
+        node("s", "sum", "a", attrs={"axis": 0}),
+        node("0", "sum", "a"),
+        node("t", "sum", "s"),
+    ]
+    rows = decode(document(**graph(nodes, values={"a": zeros(2, 3)})), "x").graph
+    assert [value.shape for value in rows.build()[0].values] == [(2, 3), (3,), (), ()]
+
+
+def test_a_broken_node_or_chapter_hides_no_other_fault(tmp_path):
+    nodes = [leaf("0"), {"id": 3}, node("b", "tanj", "0"), node("c", "tanh", "a"), node("b", "tanh", "0")]
+    chapters = [chapter(0), {"id": 1}, chapter(0), chapter(3, start=5, stop=2)]
+    path = tmp_path / "bad.backstep"
+    path.write_bytes(document(chapters=chapters, seed="x", **graph(nodes)))
+    assert sorted(error.place for error in files.faults(path)) == [
+        "$.chapters[1].id",
+        "$.chapters[2].id",
+        "$.chapters[3].start",
+        "$.graph.nodes[1].id",
+        "$.graph.nodes[2].op",
+        "$.graph.nodes[4].id",
+        "$.seed",
+    ]
+
+
+def test_one_change_of_a_graph_is_one_line():
+    session = open_session("expression", formula="tanh(w*x + b)")
+    rows = session.whole()
+    other = whole.Whole((*rows.rows[:1], rows.rows[1]._replace(name="z"), *rows.rows[2:]), rows.loss)
+    a, b = (encode(session.state, graph=g).splitlines() for g in (rows, other))
+    assert sum(x != y for x, y in zip(a, b, strict=True)) == 1
+
+
+# The page that specifies the format
+
+
+def test_the_page_is_up_to_date():
+    page = (ROOT / "assets" / "format.md").read_text("utf-8")
+    assert page == page_of_format.document(), "run python -m explorer.model.files.format"
+
+
+def test_the_page_explains_every_field_and_every_code():
+    explained = page_of_format.FIELDS
+    reached = [schema.VERSIONS[schema.VERSION].strict]
+    for kind in reached:
+        names = {f.encode_name for f in schema.msgspec.structs.fields(kind)}
+        assert explained[kind].keys() == names
+        inner = re.findall(r"\bStrict\w+", " ".join(str(f.type) for f in schema.msgspec.structs.fields(kind)))
+        reached += [k for n in inner if (k := getattr(schema, n)) not in reached]
+    assert set(reached) == set(explained)
+    assert set(get_args(limits.Code)) == limits.CODES.keys()
+
+
+def test_the_example_opens_and_runs():
+    bare_text = re.sub(r"\s*//.*", "", page_of_format.EXAMPLE)
+    loaded = decode(bare_text.encode(), "example.backstep")
+    session = Session()
+    session.open_state(loaded.state, "t", loaded.graph)
+    assert session.trace.end > 0
+    assert loaded.ext == {"org.example": b'{"rating": 5}'}
+
+
+def test_the_schema_agrees_with_the_reader():
+    described = page_of_format.json_schema()
+    assert described["$defs"]["StrictScene1"]["additionalProperties"] is False
+    assert described["$defs"]["StrictScene1"]["required"] == ["format", "version", "scene"]
+    assert set(described["$defs"]) == {kind.__name__ for kind in page_of_format.FIELDS}
+
+
+def test_every_code_can_happen():
+    """Each is named by a test that provokes it, here or among the hostile files."""
+    folder = Path(__file__).parent
+    tests = "".join(path.read_text("utf-8") for path in folder.glob("test_*.py"))
+    assert [code for code in limits.CODES if f'"{code}"' not in tests] == []

@@ -175,7 +175,9 @@ def test_an_edit_gives_the_loss_of_a_network_built_with_that_value(name: str, va
     # a plan adds up in another order
     assert loss(session) == pytest.approx(float(fresh.loss.value), rel=1e-13)
     for leaf in fresh.graph.leaves("parameter", "input"):
-        np.testing.assert_allclose(session.trace.grads[leaf.id], leaf.grad, rtol=1e-11, atol=1e-15)
+        got, wanted = session.trace.grads[leaf.id], leaf.grad
+        assert got is not None and wanted is not None
+        np.testing.assert_allclose(got, wanted, rtol=1e-11, atol=1e-15)
     # a wider step than the default: with a saturated gate the gradient is so small that round-off shows
     for report in check_gradients(session.recording.loss, [session.recording.graph.named("W_f")], h=1e-5):
         assert report.passes(1e-6)

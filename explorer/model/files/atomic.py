@@ -42,7 +42,7 @@ def read_whole(path: str | os.PathLike[str], most: int) -> tuple[bytes, Snapshot
     return data, Snapshot(status.st_size, status.st_mtime_ns, sha256(data).hexdigest())
 
 
-def write_atomic(path: str | os.PathLike[str], data: bytes, *, backup: bool = True) -> None:
+def write_atomic(path: str | os.PathLike[str], data: bytes, *, backup: bool = True) -> Snapshot:
     """Replace the content of `path`, through links; what was there before stays beside it as `name~`.
 
     Whatever fails, the file has either its old content or the new one. The backup of an earlier save is let
@@ -60,6 +60,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, *, backup: bool = Tr
             if file.read() != data:
                 raise OSError(errno.EIO, "what was written reads back differently")
         kept = backup and old is not None and _keep(target, spare)
+        status = os.stat(fresh)
         os.replace(fresh, target)
         if kept:
             with contextlib.suppress(
@@ -67,6 +68,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, *, backup: bool = Tr
             ):  # the save itself is done; a backup with a name too long is not
                 os.replace(spare, target + "~")
         _sync(folder)
+        return Snapshot(status.st_size, status.st_mtime_ns, sha256(data).hexdigest())
     finally:
         for left in (fresh, spare):
             with contextlib.suppress(OSError):
@@ -82,9 +84,9 @@ def _status(target: str) -> os.stat_result | None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "Not a regular file")
-    if not os.access(
-        target, os.W_OK
-    ):  # replacing would be allowed, and is not what a read-only file asks for
+    effective = os.access in os.supports_effective_ids
+    # replacing a read-only file would be allowed, and is not what it asks for
+    if not os.access(target, os.W_OK, effective_ids=effective):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     return status
 

@@ -6,6 +6,7 @@ Nothing in a file is run, imported, or used as a path: scenes and parameters are
 from __future__ import annotations
 
 import codecs
+import contextlib
 import difflib
 import math
 import os
@@ -18,7 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from explorer.model.files import schema
+from explorer.model.files import graphs, schema
 from explorer.model.files.atomic import Snapshot, read_whole
 from explorer.model.files.limits import (
     LIMITS,
@@ -30,10 +31,12 @@ from explorer.model.files.limits import (
     depth,
     scan,
     too_large,
+    without_tags,
 )
 from explorer.model.files.schema import FORMAT, VERSION, VERSIONS, Scene1, inside
 from explorer.model.state import State
 from explorer.model.text import sentence, tr
+from explorer.model.whole import OWN, Whole
 from scenes import SCENES
 from scenes.scene import Scene, SceneError, Value
 
@@ -58,8 +61,9 @@ class Loaded:
     """What a file said."""
 
     state: State
-    read_only: bool = False  # it comes from a newer version and says more than is understood here
+    read_only: bool = False  # it says more than is understood here: saving would lose that
     warning: str = ""
+    graph: Whole | None = None  # what is shown when no builder of the catalogue makes it
     title: str = ""
     notes: str = ""  # Markdown
     chapters: tuple[UserChapter, ...] = ()
@@ -68,7 +72,13 @@ class Loaded:
 
     def extras(self) -> dict[str, Any]:
         """What is kept beside the state: the keywords of `encode` and `save`."""
-        return {"title": self.title, "notes": self.notes, "chapters": self.chapters, "ext": self.ext}
+        return {
+            "title": self.title,
+            "notes": self.notes,
+            "chapters": self.chapters,
+            "ext": self.ext,
+            "graph": self.graph,
+        }
 
 
 def is_scene_file(target: str) -> bool:
@@ -90,8 +100,8 @@ def load(path: str | os.PathLike[str]) -> Loaded:
 
 
 def faults(path: str | os.PathLike[str]) -> list[FileError]:
-    """Everything that is wrong with a file, at most 50 faults."""
-    collected = Faults(file_name(path), LIMITS.faults)
+    """Everything that is wrong with a file, at most 100 faults."""
+    collected = Faults(file_name(path), LIMITS.faults, stand_in=False)
     try:
         _load(path, collected)
     except FileError as error:
@@ -131,12 +141,13 @@ def _read(path: str | os.PathLike[str], faults: Faults) -> tuple[bytes, Snapshot
 def _decode(data: bytes, faults: Faults) -> Loaded:
     _check_text(data, faults)
     scan(data, faults)
+    document: Any = _present(data)
     try:
-        version = _head(data, faults)
+        version = VERSION if document else _head(data, faults)
         newer = version > VERSION
         kind = VERSIONS[VERSION].lax if newer else VERSIONS[version].strict
         try:
-            document = msgspec.json.decode(data, type=kind)
+            document = document or msgspec.json.decode(data, type=kind)
         except msgspec.ValidationError as error:
             document = schema.explain(data, kind, faults)
             if not faults.found:  # the pieces fit and the whole does not
@@ -156,6 +167,27 @@ def _decode(data: bytes, faults: Faults) -> Loaded:
         return loaded
     warning = tr("{file} was saved by a newer version; it can be shown here, but not be saved")
     return replace(loaded, read_only=True, warning=warning.format(file=clean(faults.name, 60)))
+
+
+def _standing_in(loaded: Loaded, problem: FileError, faults: Faults) -> Loaded:
+    """The graph that was saved with a scene, where the scene can not be built: a file is never lost."""
+    warning = tr("{file} is shown from the graph that was saved with it: {problem}")
+    return replace(
+        loaded,
+        state=replace(loaded.state, scene=OWN, parameters={}),
+        read_only=True,
+        warning=clean(warning.format(file=clean(faults.name, 60), problem=problem.problem), 300),
+    )
+
+
+def _present(data: bytes) -> Scene1 | None:
+    """A faultless file of the present version, in one reading; None for every other."""
+    try:
+        document = msgspec.json.decode(data, type=VERSIONS[VERSION].strict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    present = (document.format, document.version) == (FORMAT, VERSION)
+    return document if present and 1 <= document.min_reader <= VERSION else None
 
 
 def _check_text(data: bytes, faults: Faults) -> None:
@@ -211,25 +243,58 @@ def _understood(document: Scene1, faults: Faults) -> Loaded:
     notes = clean_text(_joined(document.notes))
     _bounded(faults, len(document.title), LIMITS.title, "$.title")
     _bounded(faults, len(notes), LIMITS.text, "$.notes")
+    budget = Budget()
+    graph = _graph(document, faults, budget)
+    of_scene = Faults(
+        faults.name, LIMITS.faults
+    )  # of the builder's parameters, which a graph can stand in for
+    parameters: dict[str, Value] = {}
+    if document.scene != OWN:
+        with contextlib.suppress(FileError):
+            parameters = _parameters(document, of_scene)
+    elif document.graph is None and not faults.found:
+        faults.add("invalid", tr("the field is missing"), "$.graph")
+    stands_in = bool(of_scene.found) and faults.stand_in and graph is not None
+    if not stands_in:
+        for fault in of_scene.found:
+            faults.note(fault)
     state = State(
         scene=document.scene,
-        parameters=_parameters(document, faults),
+        parameters=parameters,
         seed=document.seed,
-        edits=_edits(document, faults),
+        edits=_arrays(document.edits, "$.edits", LIMITS.edits, budget, faults),
         folded=_folded(document, faults),
         t=moment(view.t),
         speed=view.speed if LIMITS.speed[0] <= view.speed <= LIMITS.speed[1] else 1.0,
+        loop=stretch(view.loop),
         selection=selection(view.selection),
         camera=camera(view.camera),
         chapter=view.chapter if _is_name(view.chapter, LIMITS.key) else "",
     )
-    return Loaded(
+    if graph is not None:  # as its nodes are called
+        edits = {without_tags(key): value for key, value in state.edits.items()}
+        state = replace(state, edits=edits, folded=frozenset(map(without_tags, state.folded)))
+    loaded = Loaded(
         state,
         title=clean_title(document.title),
         notes=notes,
         chapters=_chapters(document, faults),
         ext=_extensions(document, faults),
+        graph=graph,
     )
+    return _standing_in(loaded, of_scene.found[0], faults) if stands_in else loaded
+
+
+def _graph(document: Scene1, faults: Faults, budget: Budget) -> Whole | None:
+    """None when there is none, or a faulty one."""
+    if document.graph is None:
+        return None
+    before = len(faults.found)
+    arrays = _arrays(document.graph.values, "$.graph.values", LIMITS.arrays, budget, faults)
+    if len(faults.found) > before:
+        return None
+    graph = graphs.read(document.graph, arrays, faults)
+    return None if len(faults.found) > before else graph
 
 
 def _parameters(document: Scene1, faults: Faults) -> dict[str, Value]:
@@ -277,26 +342,35 @@ def _check_size(scene: Scene, chosen: dict[str, Value], faults: Faults) -> None:
         faults.add("too_many", problem.format(count=str(size)[:20], most=LIMITS.nodes), "$.parameters")
 
 
-def _edits(document: Scene1, faults: Faults) -> dict[str, np.ndarray]:
-    if not _bounded(faults, len(document.edits), LIMITS.edits, "$.edits", tr("entries")):
+@dataclass
+class Budget:
+    """What the arrays of one file have taken so far."""
+
+    spent: int = 0
+
+
+def _arrays(
+    section: Mapping[str, schema.Array1], where: str, most: int, budget: Budget, faults: Faults
+) -> dict[str, np.ndarray]:
+    """Arrays by their names; none when all of them together are too large."""
+    if not _bounded(faults, len(section), most, where, tr("entries")):
         return {}
-    edits = {}
-    total = 0
-    for key, array in document.edits.items():
-        place = inside("$.edits", key)
+    arrays = {}
+    for key, array in section.items():
+        place = inside(where, key)
         if not _is_name(key, LIMITS.key) or ".." in key.split("/"):
             faults.add("invalid", tr("this can not be the name of a leaf"), place)
             continue
         try:
-            total += schema.array_bytes(array)
-            if total > LIMITS.arrays_bytes:
+            budget.spent += schema.array_bytes(array)
+            if budget.spent > LIMITS.arrays_bytes:
                 problem = tr("all arrays together can take at most {most} MB")
-                faults.add("too_large", problem.format(most=LIMITS.arrays_bytes // 10**6), "$.edits")
+                faults.add("too_large", problem.format(most=LIMITS.arrays_bytes // 10**6), where)
                 return {}
-            edits[key] = schema.to_array(array)
+            arrays[key] = schema.to_array(array)
         except schema.Problem as problem:
             faults.add(problem.code, problem.problem, place + problem.path)
-    return edits
+    return arrays
 
 
 def _folded(document: Scene1, faults: Faults) -> frozenset[str]:
@@ -313,6 +387,8 @@ def _chapters(document: Scene1, faults: Faults) -> tuple[UserChapter, ...]:
         return ()
     chapters: dict[str, UserChapter] = {}
     for i, chapter in enumerate(document.chapters):
+        if chapter is None:  # its fault has been told
+            continue
         place = f"$.chapters[{i}]"
         text = clean_text(_joined(chapter.text))
         _bounded(faults, len(chapter.title), LIMITS.title, place + ".title")
@@ -362,6 +438,12 @@ def _joined(lines: str | Sequence[str]) -> str:
 
 def moment(t: float) -> float:
     return min(max(t, 0.0), LIMITS.moment) if math.isfinite(t) else 0.0
+
+
+def stretch(loop: tuple[float, float] | None) -> tuple[float, float] | None:
+    if loop is None or not 0 <= loop[0] < loop[1] <= LIMITS.moment:
+        return None
+    return loop
 
 
 def camera(value: Camera | None) -> Camera | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 
 from explorer.model.files.atomic import Snapshot, read_whole, write_atomic
 from explorer.model.files.limits import LIMITS, FileError
+from explorer.model.files.lock import identity, runs
 from explorer.model.files.reading import Loaded, decode, reason, snapshot
 from explorer.model.files.writing import anyhow, encode
 from explorer.model.state import State
@@ -33,8 +33,13 @@ class _Kept(msgspec.Struct, kw_only=True):
     version: int = 1
     original: str = ""
     snapshot: tuple[int, int, str] | None = None
-    process: str = ""
+    warning: str = ""
+    process: str = ""  # of the program that kept it
     scene: msgspec.Raw
+
+
+class _About(msgspec.Struct):
+    scene: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Recoverable:
     original: str  # path of the file that it was opened from or saved to; empty: none yet
     snapshot: Snapshot | None  # of the original, when the work was kept
     saved_at: float  # seconds since 1970
+    scene: str = ""  # its id; of a stranger's making as much as the rest
+    warning: str = ""  # why the original must not be written to; empty: it may be
 
     @property
     def original_changed(self) -> bool:
@@ -71,12 +78,14 @@ def autosave(
     *,
     file: Path | None = None,
     since: Snapshot | None = None,
+    warning: str = "",
     **extras: Any,
 ) -> Path:
     """Keep the work; returns the file, to be given as `file` the next time and to `discard` after a save.
 
-    `since` is the original as it was loaded (by default, as it is now); `extras` are the keywords of
-    `encode`. The user's own file is not touched. Raises FileError when nothing can be written.
+    `since` is the original as it was loaded (by default, as it is now), `warning` says why it can only be
+    looked at; `extras` are the keywords of `encode`. The user's own file is not touched. Raises FileError
+    when nothing can be written.
     """
     folder = Path(directory)
     target = file or folder / f"{uuid.uuid4().hex}-{os.getpid()}.json"
@@ -88,7 +97,9 @@ def autosave(
         scene = msgspec.Raw(encode(state, **extras))
     except (ValueError, TypeError):  # kept for a person to read, rather than lost
         scene = msgspec.Raw(msgspec.json.encode(anyhow(state, extras).decode()))
-    kept = _Kept(original=original, snapshot=since, process=_process(os.getpid()), scene=scene)
+    kept = _Kept(
+        original=original, snapshot=since, warning=warning, process=identity(os.getpid()), scene=scene
+    )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomic(target, msgspec.json.encode(kept), backup=False)
@@ -108,11 +119,12 @@ def recoverable(directory: str | os.PathLike[str]) -> list[Recoverable]:
     for file in files:
         match = _NAME.fullmatch(file.name)
         kept = _read(file) if match else None
-        if match is None or kept is None or _runs(int(match[1]), kept.process):
+        if match is None or kept is None or runs(int(match[1]), kept.process):
             continue
         with contextlib.suppress(OSError):
             since = Snapshot(*kept.snapshot) if kept.snapshot else None
-            found.append(Recoverable(file, kept.original, since, file.stat().st_mtime))
+            saved_at = file.stat().st_mtime
+            found.append(Recoverable(file, kept.original, since, saved_at, _scene(kept), kept.warning))
     return sorted(found, key=lambda item: -item.saved_at)
 
 
@@ -125,6 +137,13 @@ def discard(item: Recoverable | Path) -> None:
         file.unlink()
 
 
+def _scene(kept: _Kept) -> str:
+    try:
+        return msgspec.json.decode(kept.scene, type=_About).scene
+    except msgspec.MsgspecError:  # work that could not be written as a scene
+        return ""
+
+
 def _read(file: Path) -> _Kept | None:
     try:
         data, _ = read_whole(file, 2 * LIMITS.file_bytes)
@@ -132,33 +151,3 @@ def _read(file: Path) -> _Kept | None:
     except (OSError, ValueError, RecursionError, msgspec.MsgspecError):
         return None
     return kept if (kept.format, kept.version) == ("backstep-autosave", 1) else None
-
-
-def _process(pid: int) -> str:
-    """Tells a process from a later one with the same number; empty where the system does not say."""
-    try:
-        start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {start}"
-    except (OSError, IndexError, ValueError):
-        return ""
-
-
-def _runs(pid: int, process: str) -> bool:
-    """Whether the very process that kept the work still runs."""
-    if sys.platform == "win32":  # os.kill would end it there
-        import ctypes
-
-        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, pid)
-        if not handle:
-            return False
-        code = ctypes.c_ulong()
-        ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
-        ctypes.windll.kernel32.CloseHandle(handle)
-        return code.value == 259  # STILL_ACTIVE
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return not process or _process(pid) == process

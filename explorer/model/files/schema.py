@@ -13,6 +13,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
@@ -47,6 +48,7 @@ class Array1(Struct, frozen=True, kw_only=True):
 class View1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     t: float = 0.0
     speed: float = 1.0
+    loop: tuple[float, float] | None = None
     selection: Sequence[Int64] = ()
     camera: Camera | None = None
     chapter: str = ""
@@ -59,6 +61,25 @@ class Chapter1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     start: float = 0.0
     stop: float = 0.0
     camera: Camera | None = None
+
+
+class Node1(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    id: str
+    op: str = "leaf"
+    inputs: Sequence[str] = ()
+    attrs: Mapping[str, Raw] = {}
+    kind: str = ""
+    name: str = ""
+    scope: Sequence[str] = ()
+    time: Int64 | None = None
+    outside: Int64 = 0
+    value: float | Literal["nan", "inf", "-inf"] | None = None
+
+
+class Graph1(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    loss: str
+    nodes: Sequence[Node1]
+    values: Mapping[str, Array1] = {}
 
 
 class Scene1(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -77,6 +98,7 @@ class Scene1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     notes: Lines = ""
     chapters: Sequence[Chapter1] = ()
     ext: Mapping[str, Raw] = {}
+    graph: Graph1 | None = None
     edits: Mapping[str, Array1] = {}
 
 
@@ -92,11 +114,21 @@ class StrictChapter1(Chapter1, frozen=True, kw_only=True, forbid_unknown_fields=
     pass
 
 
+class StrictNode1(Node1, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class StrictGraph1(Graph1, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    nodes: Sequence[StrictNode1]
+    values: Mapping[str, StrictArray1] = {}
+
+
 class StrictScene1(Scene1, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Reads a file of version 1: an unknown field is a mistake."""
 
     view: StrictView1 = StrictView1()
     chapters: Sequence[StrictChapter1] = ()
+    graph: StrictGraph1 | None = None
     edits: Mapping[str, StrictArray1] = {}
 
 
@@ -141,6 +173,10 @@ def explain(data: Raw | bytes, kind: Any, faults: Faults, place: str = "$") -> A
     if isinstance(kind, type) and issubclass(kind, Struct):
         return _explain_struct(data, kind, faults, place)
     origin, args = get_origin(kind), get_args(kind)
+    if origin is UnionType and bytes(data) != b"null":
+        structs = [arm for arm in args if isinstance(arm, type) and issubclass(arm, Struct)]
+        if structs:
+            return _explain_struct(data, structs[0], faults, place)
     if origin is Mapping and args[1] is not Raw:
         entries = _attempt(data, dict[str, Raw], faults, place)
         if entries is _BAD:
@@ -152,7 +188,7 @@ def explain(data: Raw | bytes, kind: Any, faults: Faults, place: str = "$") -> A
         if items is _BAD:
             return _BAD
         read = [explain(raw, args[0], faults, f"{place}[{i}]") for i, raw in enumerate(items)]
-        return _BAD if any(item is _BAD for item in read) else read
+        return [None if item is _BAD else item for item in read]  # the others may have faults of their own
     return _attempt(data, kind, faults, place)
 
 
@@ -364,14 +400,19 @@ def pretty(value: Any) -> bytes:
 
 
 def _write(value: Any, newline: bytes, parts: list[bytes]) -> None:
-    """As deep as what we write nests: four levels."""
+    """As deep as what we write nests: five levels."""
     entries: Iterable[tuple[bytes, Any]]
     if isinstance(value, bytes):  # JSON already, kept as it was
         parts.append(value)
         return
     if isinstance(value, dict) and value and not isinstance(value, Inline):
         entries, brackets = ((msgspec.json.encode(str(k)) + b": ", v) for k, v in value.items()), b"{}"
-    elif isinstance(value, list) and value and isinstance(value[0], str | dict):
+    elif isinstance(value, list) and value and isinstance(value[0], str | bytes):  # lines, as they are
+        inner = newline + b" "
+        items = (x if isinstance(x, bytes) else msgspec.json.encode(x) for x in value)
+        parts.append(b"[" + inner + (b"," + inner).join(items) + newline + b"]")
+        return
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
         entries, brackets = ((b"", item) for item in value), b"[]"
     else:
         text = msgspec.json.encode(value)

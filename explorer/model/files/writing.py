@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from explorer.model.files import schema
+from explorer.model.files import graphs, schema
 from explorer.model.files.atomic import Snapshot, write_atomic
 from explorer.model.files.limits import FileError, clean, clean_text, clean_title
 from explorer.model.files.reading import (
@@ -23,11 +23,13 @@ from explorer.model.files.reading import (
     reason,
     selection,
     snapshot,
+    stretch,
 )
 from explorer.model.files.schema import FORMAT, MIN_READER, VERSION
 from explorer.model.state import State
 from explorer.model.text import tr
 from explorer.model.version import version
+from explorer.model.whole import OWN, Whole
 from scenes import SCENES
 
 
@@ -38,16 +40,18 @@ def encode(
     notes: str = "",
     chapters: Sequence[UserChapter] = (),
     ext: Mapping[str, bytes] | None = None,
+    graph: Whole | None = None,
 ) -> bytes:
     """The file's content: only what differs from the default, one item a line, arrays last."""
     view = {
         "t": moment(float(state.t)),
         "speed": float(state.speed) if math.isfinite(state.speed) else 1.0,
+        "loop": [float(x) for x in stretch(state.loop) or ()],
         "selection": [int(n) for n in selection(state.selection)],
         "camera": [float(x) for x in camera(state.camera) or ()],
         "chapter": clean_title(state.chapter),
     }
-    usual = {"t": 0.0, "speed": 1.0, "selection": [], "camera": [], "chapter": ""}
+    usual = {"t": 0.0, "speed": 1.0, "loop": [], "selection": [], "camera": [], "chapter": ""}
     sections: dict[str, Any] = {
         "parameters": dict(state.parameters),
         "seed": state.seed,
@@ -57,6 +61,7 @@ def encode(
         "notes": _split(notes),
         "chapters": [_chapter(chapter) for chapter in chapters],
         "ext": dict(ext or {}),
+        "graph": graphs.written(graph) if graph else None,
         "edits": {key: schema.from_array(value) for key, value in state.edits.items()},
     }
     head = {"format": FORMAT, "version": VERSION, "min_reader": MIN_READER, "app": version()}
@@ -72,17 +77,25 @@ def save(
     notes: str = "",
     chapters: Sequence[UserChapter] = (),
     ext: Mapping[str, bytes] | None = None,
+    graph: Whole | None = None,
     expected: Snapshot | None = None,
-) -> None:
-    """Write the file; raises FileError and leaves the old one as it was.
+) -> Snapshot:
+    """Write the file; raises FileError and leaves the old one as it was. Returns what it is like now.
 
     With `expected`, what the file was like when it was last read or written, a file that somebody else has
     changed since is not overwritten. A state that could not be read again goes to `name.recovery.json`.
     """
     name = file_name(path)
-    extras: dict[str, Any] = {"title": title, "notes": notes, "chapters": chapters, "ext": ext}
-    if state.scene not in SCENES:
-        raise FileError("unknown_scene", name, tr("only scenes of the catalogue can be saved"), "$.scene")
+    extras: dict[str, Any] = {
+        "title": title,
+        "notes": notes,
+        "chapters": chapters,
+        "ext": ext,
+        "graph": graph,
+    }
+    if state.scene not in SCENES and (state.scene != OWN or graph is None):
+        problem = tr("only scenes of the catalogue and graphs can be saved")
+        raise FileError("unknown_scene", name, problem, "$.scene")
     if expected is not None and _changed(path, expected):
         problem = tr("it was changed on disk since it was opened; save under another name or open it again")
         raise FileError("changed_on_disk", name, problem)
@@ -92,7 +105,7 @@ def save(
         decode(data, name)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise _recovery(path, data or anyhow(state, extras), error) from None
-    _write(path, data)
+    return _write(path, data)
 
 
 def _changed(path: str | os.PathLike[str], expected: Snapshot) -> bool:
@@ -103,9 +116,9 @@ def _changed(path: str | os.PathLike[str], expected: Snapshot) -> bool:
         return error.code != "not_found"
 
 
-def _write(path: str | os.PathLike[str], data: bytes) -> None:
+def _write(path: str | os.PathLike[str], data: bytes) -> Snapshot:
     try:
-        write_atomic(path, data)
+        return write_atomic(path, data)
     except (OSError, ValueError) as error:
         problem = tr("it can not be written ({reason})").format(reason=reason(error))
         raise FileError("unwritable", file_name(path), problem) from None
@@ -129,6 +142,8 @@ def anyhow(state: State, extras: Mapping[str, Any]) -> bytes:
 
 
 def _by_hand(value: Any) -> Any:
+    if isinstance(value, Whole):
+        return {"loss": value.loss, "rows": [row._asdict() for row in value.rows]}
     return value.tolist() if isinstance(value, np.ndarray) and value.dtype != object else repr(value)
 
 
