@@ -23,6 +23,7 @@ from explorer.model.whole import OWN, Whole
 from scenes.scene import Leaves, Notation, Recording, Scene, SceneError, Text, find_scene
 
 PASSING = frozenset({"t", "playing", "speed", "loop", "selection", "camera", "chapter"})  # not undoable
+MOST_BOXES = 150  # a graph with more opens with modules folded
 TYPED = frozenset({"expression"})  # scenes whose graph the user typed: files keep it whole
 LASTING = frozenset(f.name for f in fields(State)) - PASSING
 Listener = Callable[[frozenset[str]], None]
@@ -109,7 +110,7 @@ class Session:
         kept = self._own, self._own_values
         self._own, self._own_values = Recording(scene, {}, 0, False, graph, loss), tuple(graph.values)
         try:
-            self._replace(State(scene=scene.id), tr("Open a graph"))
+            self._replace(State(scene=scene.id), tr("Open a graph"), fold_defaults=True)
         except BaseException:
             self._own, self._own_values = kept
             raise
@@ -215,6 +216,11 @@ class Session:
         return self._layout
 
     @property
+    def rolls(self) -> frozenset[str]:
+        """What has to be folded to show every sequence as one cell with its loops."""
+        return frozenset(self._topology.rolls if self._topology else ())
+
+    @property
     def notation(self) -> Notation:
         return self.recording.notation() if self.recording else Notation()
 
@@ -306,8 +312,9 @@ class Session:
             elif "edits" in changed:
                 self._replay(state)
                 changed.add("trace")
-            if state.scene and ("layout" in changed or "folded" in changed):
-                self._layout = lay_out(self.topology, state.folded)
+            time = self._time_shown(state)
+            if state.scene and ("layout" in changed or "folded" in changed or time != self._time):
+                self._layout, self._time = lay_out(self.topology, state.folded, time), time
                 changed.add("layout")
         except BaseException:
             self.recording, self._trace, self._topology, self._layout = kept
@@ -318,6 +325,13 @@ class Session:
             raise
         self.state = state
         return frozenset(changed)
+
+    def _time_shown(self, state: State) -> int | None:
+        """The time step whose numbers a rolled-up sequence shows: that of the last step that has one."""
+        if self._topology is None or not state.folded & self._topology.rolls.keys():
+            return None
+        steps = self.trace.steps[: int(np.ceil(state.t))]
+        return next((s.time for s in reversed(steps) if s.time is not None), None)
 
     def _record(self, state: State, fold_defaults: bool) -> State:
         if not state.scene:
@@ -344,16 +358,17 @@ class Session:
             if same_scene:
                 # a scope that existed before keeps what the user did to it; a new one opens by default
                 known = self._known_scopes
-                kept = {s for s in state.folded if s in self._topology.scopes}
+                kept = {s for s in state.folded if self._topology.can_fold(s)}
                 folded = frozenset(kept | {s for s in folded if s not in known})
             state = replace(state, folded=folded)
         self._known_scopes = frozenset(self._topology.scopes)
-        state = replace(state, folded=frozenset(s for s in state.folded if s in self._topology.scopes))
+        state = replace(state, folded=frozenset(s for s in state.folded if self._topology.can_fold(s)))
         t = state.t * self.end / previous_end if same_scene and previous_end else state.t
         ids = tuple(n for n in state.selection if n < len(self.recording.graph))
         return replace(state, t=min(max(t, 0.0), float(self.end)), selection=() if not same_scene else ids)
 
     _plan: AnyPlan | None = None
+    _time: int | None = None  # that of the layout, where something is rolled up
     _originals: tuple[np.ndarray, ...] = ()
     _known_scopes: frozenset[str] = frozenset()
 
@@ -416,10 +431,17 @@ def leaves_by_key(graph: Graph) -> dict[str, Tensor]:
 
 
 def default_folds(scene: Scene, topology: Topology) -> frozenset[str]:
-    """Paths of the scopes that the scene opens folded."""
-    return frozenset(
-        path for path in topology.scopes if any(fnmatchcase(path, pattern) for pattern in scene.folded)
-    )
+    """Paths of the scopes that the scene opens folded: those it names, the middle of long sequences, and as
+    many of the innermost as leave a picture that one can take in."""
+    folded = {p for p in topology.scopes if any(fnmatchcase(p, pattern) for pattern in scene.folded)}
+    folded |= topology.ranges.keys()
+    while topology.count_boxes(folded) > MOST_BOXES:
+        still_open = [p for p in topology.scopes if topology.is_seen(p, folded)]
+        depth = max((p.count("/") for p in still_open), default=0)
+        if not depth:  # the outermost scopes stay open
+            break
+        folded |= {p for p in still_open if p.count("/") == depth}
+    return frozenset(folded)
 
 
 def _same_lasting(a: State, b: State) -> bool:

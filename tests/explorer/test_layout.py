@@ -77,9 +77,8 @@ def folded_scenes(draw: st.DrawFn, variants: list[tuple[str, dict[str, Any]]]) -
     return name, lay_out(of, frozenset(folded))
 
 
-def assert_sound(layout: Layout) -> None:
-    """What holds in every picture of every graph."""
-    graph = layout.topology.graph
+def assert_clear(layout: Layout) -> None:
+    """What holds in every picture of every graph, also of one that does not show all of it."""
     assert np.all(np.isfinite(layout.rects))
     np.testing.assert_allclose(layout.rects, measure.rectangles(layout.boxes), atol=1e-9)
     assert not measure.overlaps(layout)
@@ -87,7 +86,13 @@ def assert_sound(layout: Layout) -> None:
     assert not measure.loose_ends(layout)
     assert not measure.slanted(layout)
     # every node is seen somewhere, a hidden one in the box of its outermost folded scope
-    assert set(layout.box_of_node) == set(range(len(graph)))
+    assert set(layout.box_of_node) == set(range(len(layout.topology.graph)))
+
+
+def assert_sound(layout: Layout) -> None:
+    """What holds in every picture that shows all of its graph."""
+    assert_clear(layout)
+    graph = layout.topology.graph
     for item in layout.topology.items:
         around = ["/".join(item.path[:k]) for k in range(1, len(item.path))]
         hiding = next((s for s in around if s in layout.folded), None)
@@ -603,3 +608,76 @@ def test_time_without_scope_still_makes_columns() -> None:
 def test_time_runs_left_to_right_in_the_order_of_its_numbers() -> None:
     columns = lay_out(drawn(time_from_zero_and_backwards)).columns
     assert [c.time for c in sorted(columns, key=lambda c: c.x0)] == [-1, 0, 1, 2, 3]
+
+
+# Rolled up, and long sequences
+
+
+@pytest.mark.parametrize(("name", "values"), titled(v for v in RECURRENT if v[1]["T"] in (1, 3)))
+def test_a_rolled_sequence_is_one_cell_with_its_loops(name: str, values: dict[str, Any]) -> None:
+    of = topology(name, values)
+    names, times = of.graph.names, of.graph.times
+    for start in standard_folds(name, of)[:2]:
+        whole = lay_out(of, start)
+        for time in (1, values["T"]):
+            rolled = lay_out(of, start | of.rolls.keys(), time)
+            assert_clear(rolled)
+            assert [c.time for c in rolled.columns] == [time] * len(of.rolls)
+            shown = {b.node for b in rolled.boxes if times[b.node] is not None and b.kind == "node"}
+            assert {times[n] for n in shown} <= {time}
+            # every box of that step, where it is in the unrolled picture
+            step = {p: b for p, b in measure.paths(whole).items() if len(p) > 2 and p[1] == f"t={time}"}
+            seen = measure.paths(rolled)
+            assert step.keys() <= seen.keys()
+            assert len({(round(seen[p].x - b.x, 6), round(seen[p].y - b.y, 6)) for p, b in step.items()}) == 1
+            # a line is a loop, or it stays within the step
+            loops = 0
+            for edge in rolled.edges:
+                ends = [(times[of.graph.inputs[c][k]], times[c]) for c, k in edge.members]
+                within = {a == b for a, b in ends if a is not None and b is not None}
+                assert len(within) <= 1
+                loops += within == {False}
+            assert (loops > 0) == (values["T"] > 1), names
+
+
+def test_unrolling_gives_the_very_same_picture() -> None:
+    of = topology("lstm", {"T": 3, "stage": "forget"})
+    before = measure.fingerprint(lay_out(of))
+    lay_out(of, frozenset(of.rolls), 2)
+    assert measure.fingerprint(lay_out(of)) == before
+
+
+def long_rnn(steps: int) -> Tensor:
+    W, h, losses = tensor(np.eye(2), "W"), tensor(np.zeros(2), "h_0", "input"), []
+    for t in range(1, steps + 1):
+        with scope("rnn"), at_time(t):
+            h = ag.tanh(W @ h + tensor(np.ones(2), f"x_{t}", "input")).named(f"h_{t}")
+            losses.append(ag.sum(h).named(f"L_{t}"))
+    return ag.add_n(losses).named("E")
+
+
+def test_the_middle_of_a_long_sequence_can_be_one_column() -> None:
+    of = drawn(lambda: long_rnn(60))
+    assert list(of.ranges) == ["rnn/t=4…57"]
+    layout = lay_out(of, frozenset(of.ranges))
+    assert_clear(layout)
+    assert [c.time for c in layout.columns] == [1, 2, 3, 58, 59, 60]
+    middle = next(k for k, b in enumerate(layout.boxes) if b.kind == "scope")
+    graph = of.graph
+    assert {graph.times[n] for n in layout.members[middle]} - {None} == set(range(4, 58))
+    assert graph.names[layout.boxes[middle].node] == "L_57"
+    # every edge is drawn, or lies inside
+    inside = set(layout.members[middle])
+    edges = {(v, k) for v, js in enumerate(graph.inputs) for k, j in enumerate(js)}
+    hidden = {
+        (v, k) for v, k in edges if {v, graph.inputs[v][k]} <= inside | {graph.named("W").id} and v in inside
+    }
+    assert set(measure.drawn(layout)) | hidden == edges
+    whole = measure.paths(lay_out(of))
+    kept = measure.paths(layout)
+    early = [p for p in kept if len(p) > 2 and p[1] in ("t=1", "t=2", "t=3")]
+    assert early and len({(round(kept[p].x - whole[p].x, 6)) for p in early}) == 1
+
+
+def test_short_sequences_have_no_middle() -> None:
+    assert not drawn(lambda: long_rnn(50)).ranges

@@ -38,46 +38,81 @@ from explorer.model.layout.geometry import (
 )
 from explorer.model.layout.lanes import lanes_columns, lanes_rows
 from explorer.model.layout.rows import Attraction, Equality, Separation, solve
-from explorer.model.layout.sequence import sequence_columns, sequence_rows
+from explorer.model.layout.sequence import Shown, sequence_columns, sequence_rows
 from explorer.model.layout.topology import End, Path, Template, Topology, star
 from explorer.model.layout.tracks import Net, assign_tracks
 
 
-def lay_out(topology: Topology, folded: frozenset[str] = frozenset()) -> Layout:
-    """Coordinates for one set of folded scopes (paths; those that do not exist are ignored)."""
-    return Metric(topology, frozenset(folded)).layout()
+def lay_out(topology: Topology, folded: frozenset[str] = frozenset(), time: int | None = None) -> Layout:
+    """Coordinates for one set of folded scopes (paths; those that do not exist are ignored).
 
-
-def only_open(topology: Topology, key: Path) -> Metric:
-    """A metric in which the scopes of one template are open and everything inside them is folded."""
-    if key not in topology.folded_metrics:
-        metric = Metric(topology, frozenset())
-        metric.open_keys = {key}
-        topology.folded_metrics[key] = metric
-    return topology.folded_metrics[key]
-
-
-def all_open(topology: Topology) -> Metric:
-    if None not in topology.folded_metrics:
-        topology.folded_metrics[None] = Metric(topology, frozenset())
-    return topology.folded_metrics[None]
+    A folded `lstm/t=*` stands for a sequence rolled up to the one cell of the step `time`, a folded
+    `lstm/t=4…97` for a range of steps shown as one column.
+    """
+    return Metric(topology, frozenset(folded), time).layout()
 
 
 class Metric:
     """One run of the metric stage: rows and columns of templates as they are asked for, then instances."""
 
-    def __init__(self, topology: Topology, folded: frozenset[str]) -> None:
+    def __init__(self, topology: Topology, folded: frozenset[str], time: int | None = None) -> None:
         self.t = topology
+        self.shown: dict[Path, Shown] = {}  # by key of the sequence; those not drawn whole
+        for path in sorted(folded):
+            if (p := topology.ranges.get(path)) is not None:
+                name = path.rpartition("/")[2]
+                self.shown.setdefault(star(p), Shown.with_range(topology.templates[star(p)], name))
+        for path in sorted(folded):
+            if (p := topology.rolls.get(path)) is not None:
+                steps = list(topology.templates[star(p)].children)
+                now = min(steps, key=lambda name: abs(int(name[2:]) - (time or 0)))
+                self.shown[star(p)] = Shown.rolled_up(topology.templates[star(p)], now)
         self.folded = folded
         self.rows: dict[Path, Rows] = {}
+        self.rooms: dict[Path, list[int]] = {}
         self.columns: dict[tuple[Path, State], Columns] = {}
         self.states: dict[Path, State] = {}
         self.open: set[Path] = set()
         for scope in sorted((p for p in (*topology.scopes.values(), ())), key=len):
-            if (not scope or scope[:-1] in self.open) and "/".join(scope) not in folded:
+            hidden = self._seen_at(scope) != scope
+            if (not scope or scope[:-1] in self.open) and "/".join(scope) not in folded and not hidden:
                 self.open.add(scope)
         self.open_keys = {star(scope) for scope in self.open}
         self.tracks: dict[Path, dict[Any, float]] = {}  # sequence -> net -> height of its channel track
+
+    def _alike(self, key: Path | None) -> Metric:
+        """A metric with the same columns of sequences in which only the scopes of one template are open, or
+        (None) all are: what does not depend on the folding state is found there, once."""
+        columns = tuple((k, tuple(s.template.children)) for k, s in sorted(self.shown.items()))
+        if (key, columns) not in self.t.metrics:
+            metric = Metric(self.t, frozenset())
+            metric.shown = self.shown
+            if key is not None:
+                metric.open_keys = {key}
+            self.t.metrics[key, columns] = metric
+        return self.t.metrics[key, columns]
+
+    def _is_drawn(self, t: Template, edge: tuple[End, End]) -> bool:
+        """Whether a piece of an edge is drawn: not if it leads to a step that is shown within another."""
+        (a, port_a), (b, port_b) = edge
+        source = self.shown.get((*t.key, a[1])) if a[0] == "node" and port_a is not None else None
+        target = self.shown.get((*t.key, b[1])) if b[0] == "node" and port_b is not None else None
+        return (source is None or port_a in source.template.out_ports) and (
+            target is None or port_b in target.template.in_ports
+        )
+
+    def shown_columns(self, t: Template) -> Template:
+        """A sequence with the columns that are drawn."""
+        return self.shown[t.key].template if t.key in self.shown else t
+
+    def _seen_at(self, path: Path) -> Path:
+        """The path at which something is seen that may be in a column that is not drawn."""
+        if self.shown:
+            for k in range(len(path)):
+                shown = self.shown.get(star(path[:k]))
+                if shown is not None and path[k] in shown.column_of:
+                    path = (*path[:k], shown.column_of[path[k]], *path[k + 1 :])
+        return path
 
     # Heights
 
@@ -175,7 +210,7 @@ class Metric:
     def _kept_rows(self, t: Template) -> tuple[list[Separation], list[Equality]]:
         """Rows of the plain boxes as they are when everything inside is folded: their order, and which boxes
         share one. Scopes are where their lines lead them."""
-        y = only_open(self.t, t.key).rows_of(t.key).y
+        y = self._alike(t.key).rows_of(t.key).y
         boxes = [i for i, (kind, local) in enumerate(t.vertices) if kind == "node" and not t.children[local]]
         rows: list[list[int]] = []
         for i in sorted((i for i in boxes if i not in t.loose), key=lambda i: (y[i], i)):
@@ -206,6 +241,8 @@ class Metric:
         attractions: list[Attraction] = []
         spine: list[Equality] = []
         for edge, chain in t.chains.items():
+            if self.shown and not self._is_drawn(t, edge):
+                continue
             on_spine = (edge[0][0], edge[1][0]) in spine_steps
             for p, q in itertools.pairwise(chain):
                 offset = self._port_offset(t, edge, True) if p == chain[0] else 0.0
@@ -331,6 +368,7 @@ class Metric:
         routes = {
             edge: self._route(t, rows, edge, chain, lefts, rank_width, centre, widths, tracks, counts)
             for edge, chain in t.chains.items()
+            if not self.shown or self._is_drawn(t, edge)
         }
         return Columns(width, centre, widths, routes)
 
@@ -346,6 +384,8 @@ class Metric:
     def _gap_tracks(self, t: Template, rows: Rows) -> tuple[list[dict[Any, int]], list[int]]:
         gaps: list[dict[Any, set[float]]] = [defaultdict(set) for _ in [*t.layers, None]]
         for edge, chain in t.chains.items():
+            if self.shown and not self._is_drawn(t, edge):
+                continue
             if _runs_back(t, chain):
                 low = self._below(t, rows, edge)
                 (p, q, y_p, y_q) = next(self._heights(t, rows, edge, chain))
@@ -364,12 +404,11 @@ class Metric:
     def _room(self, t: Template) -> list[int]:
         """For how many tracks each gap has room: the same in every folding state, so that opening a scope
         moves nothing in steps where it stays folded."""
-        if t.key not in self.t.gap_rooms:
-            states = (only_open(self.t, t.key), all_open(self.t))
-            self.t.gap_rooms[t.key] = [
-                max(c) for c in zip(*(m._gap_tracks(t, m.rows_of(t.key))[1] for m in states), strict=True)
-            ]
-        return self.t.gap_rooms[t.key]
+        folded = self._alike(t.key)
+        if t.key not in folded.rooms:
+            counts = (m._gap_tracks(t, m.rows_of(t.key))[1] for m in (folded, self._alike(None)))
+            folded.rooms[t.key] = [max(c) for c in zip(*counts, strict=True)]
+        return folded.rooms[t.key]
 
     def _route(
         self,
@@ -429,13 +468,12 @@ class Metric:
         if scope not in self.states:
             self.states[scope] = tuple(
                 (c, self.state_of((*scope, c)))
-                for c in self.t.templates[star(scope)].children
-                if c in self.t.children(scope) and (*scope, c) in self._scope_paths
+                for c, is_scope in self.shown_columns(self.t.templates[star(scope)]).children.items()
+                if is_scope and (c in self.t.children(scope) or "…" in c)
             )
         return self.states[scope]
 
     def layout(self) -> Layout:
-        self._scope_paths = set(self.t.scopes.values())
         self.boxes: list[Box] = []
         self.areas: list[Area] = []
         self.steps: list[Column] = []
@@ -448,7 +486,7 @@ class Metric:
         box_of_node = {}
         boxes_of_node: dict[int, list[int]] = defaultdict(list)
         for item in self.t.items:
-            k = self._box_of_path(item.path)
+            k = self._box_of_path(item.path) if self._is_seen(item.path) else self._nearby(item.path)
             if item.consumer is None:
                 box_of_node[item.node] = k
             if k not in boxes_of_node[item.node]:
@@ -476,8 +514,9 @@ class Metric:
         template, rows = self.t.templates[key], self.rows_of(key)
         columns = self.columns_of(key, self.state_of(scope))
         present = self.t.children(scope)
+        template = self.shown_columns(template)
         for i, (local, is_scope) in enumerate(template.children.items()):
-            if local not in present:
+            if local not in present and "…" not in local:
                 continue
             centre_y = float(rows.y[0] + rows.half[0]) if template.kind == "seq" else float(rows.y[i])
             cx, cy = x + columns.centre[local], y + centre_y
@@ -489,7 +528,7 @@ class Metric:
                 self._add(path, Box(kind, item.node, item.consumer, "/".join(scope), cx, cy, w, h))
                 continue
             x0, y0 = cx - w / 2, cy - h / 2
-            time = int(local[2:]) if template.kind == "seq" else None
+            time = int(local[2:]) if template.kind == "seq" and "…" not in local else None
             if time is not None:
                 self.steps.append(Column("/".join(scope), time, x0, x0 + w))
             if path in self.open:
@@ -505,31 +544,66 @@ class Metric:
 
     def _shown_node(self, scope: Path) -> int:
         """The node whose value a folded scope shows: the last one that something outside uses."""
-        best = -1
-        for e in self.t.edges:
-            pu, pv = self.t.items[e.source].path, self.t.items[e.target].path
-            if pu[: len(scope)] == scope and pv[: len(scope)] != scope:
-                best = max(best, self.t.items[e.source].node)
-        if best < 0:
-            inside = [i.node for i in self.t.items if i.path[: len(scope)] == scope]
-            best = max(inside)
-        return best
+        shown = self.shown.get(star(scope[:-1])) if scope else None
+        columns = [c for c, seen in shown.column_of.items() if seen == scope[-1]] if shown else []
+        paths = [(*scope[:-1], c) for c in columns if c in self.t.children(scope[:-1])] or [scope]
+        return max(self.t.last_out[p] for p in paths)
 
     def _box_of_path(self, path: Path) -> int:
+        path = self._seen_at(path)
         for k in range(1, len(path) + 1):
             if path[:k] in self.box_at_path:
                 return self.box_at_path[path[:k]]
         raise KeyError(path)
 
+    def _is_seen(self, path: Path) -> bool:
+        """Whether something has a box: the step that a rolled sequence shows may lack it."""
+        seen = self._seen_at(path)
+        return any(seen[:k] in self.box_at_path for k in range(1, len(seen) + 1))
+
+    def _nearby(self, path: Path) -> int:
+        """A box in the scope, or the closest around it, of something that is not seen."""
+        seen = self._seen_at(path)
+        for k in range(len(seen) - 1, -1, -1):
+            inside = [box for other, box in self.box_at_path.items() if other[:k] == seen[:k]]
+            if inside:
+                return inside[0]
+        raise KeyError(path)
+
+    def _drawn_pieces(self, pieces: list[tuple[Path, tuple[End, End]]]) -> list[Any] | None:
+        """The pieces of an edge that are drawn, where they are seen; None if it is one that another one
+        stands for."""
+        drawn = []
+        for scope, piece in pieces:
+            seen = self._seen_at(scope)
+            if seen not in self.open:
+                continue
+            shown = self.shown.get(star(scope))
+            if shown is not None:
+                piece = shown.moved(piece)
+                if piece not in shown.template.edges:
+                    return None
+            elif not self._is_drawn(self.t.templates[star(scope)], piece):
+                return None
+            drawn.append((seen, piece))
+        return drawn
+
     def _edges(self) -> Iterator[Edge]:
         grouped: dict[Any, list[tuple[int, int]]] = {}
         shapes: dict[Any, tuple[int, int, Polyline, bool]] = {}
+        bundled: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
         for e, all_pieces in zip(self.t.edges, self.t.edge_pieces, strict=True):
-            source = self._box_of_path(self.t.items[e.source].path)
-            target = self._box_of_path(self.t.items[e.target].path)
-            if source == target:
+            path_a, path_b = self.t.items[e.source].path, self.t.items[e.target].path
+            if self.shown and not (self._is_seen(path_a) and self._is_seen(path_b)):
                 continue
-            pieces = [(s, p) for s, p in all_pieces if s in self.open]
+            source, target = self._box_of_path(path_a), self._box_of_path(path_b)
+            pieces = self._drawn_pieces(all_pieces) if self.shown else all_pieces
+            if pieces is None:
+                bundled[source, target].append((e.consumer, e.slot))
+                continue
+            pieces = [(s, p) for s, p in pieces if s in self.open]
+            if source == target and not (pieces and any(s.rolled for s in self.shown.values())):
+                continue
             key = (source, target, tuple(pieces))
             grouped.setdefault(key, []).append((e.consumer, e.slot))
             if key not in shapes:
@@ -544,7 +618,8 @@ class Metric:
                 spine = bool(on_spine) and all(on_spine)
                 shapes[key] = (source, target, _joined(parts), spine)
         for key, (source, target, points, spine) in shapes.items():
-            yield Edge(source, target, points, tuple(grouped[key]), spine)
+            members = [*grouped[key], *bundled.pop((source, target), ())]
+            yield Edge(source, target, points, tuple(members), spine)
 
     def _is_spine(self, scope: Path, piece: tuple[End, End]) -> bool:
         t = self.t.templates[star(scope)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,67 @@ if TYPE_CHECKING:
     from explorer.model.layout.metric import Metric
 
 
-def sequence_rows(metric: Metric, t: Template) -> Rows:
+@dataclass
+class Shown:
+    """Which columns of a sequence are drawn: all of them, one alone (rolled up), or a range as one."""
+
+    template: Template  # with the columns that are drawn, and the edges between those
+    column_of: dict[str, str]  # time step -> the column in which it is seen
+    rolled: bool
+
+    @classmethod
+    def rolled_up(cls, t: Template, now: str) -> Shown:
+        """The cell of step `now` alone; what recurs loops from its end to its beginning."""
+        return cls._of(t, dict.fromkeys(t.children, now), rolled=True)
+
+    @classmethod
+    def with_range(cls, t: Template, name: str) -> Shown:
+        """All columns, but the steps of one range as a single box."""
+        first, last = map(int, name[2:].split("…"))
+        return cls._of(t, {c: name if first <= int(c[2:]) <= last else c for c in t.children}, rolled=False)
+
+    @classmethod
+    def _of(cls, t: Template, column_of: dict[str, str], *, rolled: bool) -> Shown:
+        template = Template(t.key, kind="seq", children=dict.fromkeys(column_of.values(), True))
+        template.edges = {}
+        outer: dict[Any, tuple[End, End]] = {}
+        for edge in t.edges:
+            (a, port_a), (b, port_b) = edge
+            if a[0] == b[0] == "node":
+                new = (("node", column_of[a[1]]), port_a), (("node", column_of[b[1]]), port_b)
+                if rolled or new[0][0] != new[1][0]:
+                    template.edges.setdefault(new)
+            elif a[0] == "in":  # into a range at its first step; into a rolled cell as into the step shown
+                column = column_of[b[1]]
+                kept = outer.setdefault(("in", column, port_b), edge)
+                if rolled and b[1] == column != kept[1][0][1]:
+                    outer["in", column, port_b] = edge
+            elif not rolled or a[1] == column_of[a[1]]:  # out of a range at its last step
+                outer["out", column_of[a[1]], port_a, b[1][1:]] = edge
+        for edge in outer.values():
+            template.edges.setdefault(_moved(edge, column_of))
+        for (source, _), (target, _) in template.edges:
+            if source[0] == "in":
+                template.in_ports.setdefault(source[1])
+            if target[0] == "out":
+                template.out_ports.setdefault(target[1])
+        return cls(template, column_of, rolled)
+
+    def moved(self, piece: tuple[End, End]) -> tuple[End, End]:
+        """An edge of the sequence between the columns in which it is seen."""
+        return _moved(piece, self.column_of)
+
+
+def _moved(piece: tuple[End, End], column_of: dict[str, str]) -> tuple[End, End]:
+    a, b = (
+        (("node", column_of[vertex[1]]), port) if vertex[0] == "node" else (vertex, port)
+        for vertex, port in piece
+    )
+    return a, b
+
+
+def sequence_rows(metric: Metric, whole: Template) -> Rows:
+    t = metric.shown_columns(whole)
     step = metric.rows_of((*t.key, "t=*"))
     channels = Channels(t, metric.t.templates[(*t.key, "t=*")])
     top = HEAD + PAD + TRACK * channels.above
@@ -37,18 +98,24 @@ def sequence_rows(metric: Metric, t: Template) -> Rows:
         ports_out[p] = (
             top + step.ports_out[source[1]] if p in channels.straight_out else metric.tracks[t.key][source]
         )
+    # what is not drawn has a height all the same: the picture around does not know
+    for p in whole.in_ports:
+        ports_in.setdefault(p, top + step.height / 2)
+    alike = {p[1:]: y for p, y in ports_out.items()}
+    for p in whole.out_ports:
+        ports_out.setdefault(p, alike.get(p[1:], top + step.height / 2))
     height = bottom + TRACK * (channels.below + 1 if channels.below else 0) + PAD
     return Rows(height, np.array([top]), np.array([step.height / 2]), ports_in, ports_out)
 
 
 def sequence_columns(metric: Metric, t: Template, state: State) -> Columns:
+    t = metric.shown_columns(t)
     template = metric.t.templates[(*t.key, "t=*")]
     channels = Channels(t, template)
     rows = metric.rows_of(t.key)
     step = metric.rows_of((*t.key, "t=*"))
     top = float(rows.y[0])
     names = list(t.children)
-    place = {name: k for k, name in enumerate(names)}
     child_states = dict(state)
     widths = {
         name: metric.columns_of((*t.key, "t=*"), child_states[name]).width

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -22,8 +23,10 @@ Vertex = tuple[str, Any]  # ("node", local name) | ("in", port) | ("out", port)
 End = tuple[Vertex, Any]  # a vertex and, for a scope, its port; None for a plain box
 
 _TIME = re.compile(r"t=-?\d+")
+_STEP = re.compile(r"t=-?\d+(…-?\d+)?")  # one step, or a range of steps that is shown as one
 _LINEAR = frozenset({"add", "add_n", "subtract", "multiply"})  # ops that a state line may run through
 LONGEST_SPINE = 3
+LONG = 50  # a sequence of more steps opens with its middle as one column
 
 
 @dataclass(frozen=True)
@@ -86,13 +89,17 @@ class Topology:
         self.edges: list[GraphEdge] = []
         self.templates: dict[Path, Template] = {}
         self.in_port: dict[tuple[Path, int], Any] = {}  # (scope, source item) -> port
-        self.folded_metrics: dict[Path | None, Any] = {}  # what the metric stage keeps for all folding states
-        self.gap_rooms: dict[Path, list[int]] = {}
+        self.metrics: dict[Any, Any] = {}  # what the metric stage keeps for all folding states
         self.columns: set[Path] = set()  # template keys of columns of lanes
         self._place_items()
         self.item_at = {item.path: i for i, item in enumerate(self.items)}
         self._build_templates()
         self.scopes = {"/".join(p): p for p in self._children if p}
+        self.last_out = self._last_out()
+        # sequences that can be rolled up, as lstm/t=*, and the middle of long ones, as lstm/t=4…97
+        self.rolls = {"/".join((*p, "t=*")): p for p in _sequences([i.path for i in self.items])}
+        self._middles = {p: name for p in self.rolls.values() if (name := self._middle(p))}
+        self.ranges = {"/".join((*p, name)): p for p, name in self._middles.items()}
         self._lift_edges()
         for template in sorted(self.templates.values(), key=lambda t: len(t.key)):
             self._direct(template)
@@ -252,6 +259,48 @@ class Topology:
             elif template.key in self.columns:
                 template.kind = "lanes"
 
+    def can_fold(self, path: str) -> bool:
+        """Whether there is a scope, a sequence to roll up or a range of steps of that path."""
+        return path in self.scopes or path in self.rolls or path in self.ranges
+
+    def is_seen(self, path: str, folded: Collection[str]) -> bool:
+        """Whether a scope is open and on screen when those are folded."""
+        return self._seen(self.scopes[path], folded) is None
+
+    def count_boxes(self, folded: Collection[str]) -> int:
+        """How many boxes are on screen when those scopes are folded."""
+        return len({self._seen(item.path[:-1], folded) or item.path for item in self.items})
+
+    def _seen(self, scope: Path, folded: Collection[str]) -> Path | None:
+        """The outermost of the folded scopes that hide a scope, if one does."""
+        for k in range(1, len(scope) + 1):
+            if "/".join(scope[:k]) in folded:
+                return scope[:k]
+            middle = self._middles.get(scope[: k - 1])
+            if middle and _TIME.fullmatch(scope[k - 1]) and f"{'/'.join(scope[: k - 1])}/{middle}" in folded:
+                first, last = map(int, middle[2:].split("…"))
+                if first <= int(scope[k - 1][2:]) <= last:
+                    return (*scope[: k - 1], middle)
+        return None
+
+    def _last_out(self) -> dict[Path, int]:
+        """For each scope the last node that something outside uses; where nothing is, the last one inside."""
+        used: dict[Path, int] = {}
+        inside: dict[Path, int] = {}
+        for item in self.items:
+            for k in range(len(item.path)):
+                inside[item.path[:k]] = max(inside.get(item.path[:k], -1), item.node)
+        for e in self.edges:
+            source, path = self.items[e.source], self.items[e.target].path
+            for k in range(common(source.path, path) + 1, len(source.path)):
+                used[source.path[:k]] = max(used.get(source.path[:k], -1), source.node)
+        return inside | used
+
+    def _middle(self, sequence: Path) -> str:
+        """The steps between the first and the last three of a long sequence, in one name."""
+        steps = sorted(int(name[2:]) for name in self._children[sequence])
+        return f"t={steps[3]}…{steps[-4]}" if len(steps) > LONG else ""
+
     def children(self, scope: Path) -> dict[str, None]:
         """Local names in one instance of a scope."""
         return self._children[scope]
@@ -402,7 +451,7 @@ class Topology:
         """Among leaves that only lead out of their scope, those where a state line begins are on top."""
         if not t.key or any(a[0] == b[0] == "node" for (a, _), (b, _) in t.edges) or t.in_ports:
             return
-        outside = self.templates[t.key[:-1]] if t.key[:-1] in self.templates else None
+        outside = self.templates.get(t.key[:-1])
         begins = {
             port_a[0]
             for (a, port_a), (b, port_b) in (outside.edges if outside else ())
@@ -712,7 +761,7 @@ def _sequences(paths: list[Path]) -> set[Path]:
 @lru_cache(maxsize=65_536)
 def star(path: Path) -> Path:
     """The template key of a scope: every time step is any time step."""
-    return tuple("t=*" if _TIME.fullmatch(part) else part for part in path)
+    return tuple("t=*" if _STEP.fullmatch(part) else part for part in path)
 
 
 def common(a: Path, b: Path) -> int:
