@@ -48,6 +48,7 @@ class Op:
     names: tuple[str, ...] = ()  # of the inputs; empty for any number of inputs
     optional: dict[str, Any] = field(default_factory=dict)  # inputs that may be left out
     prepare: Callable[..., dict[str, Any]] | None = None  # checks values and completes attributes, once
+    scalar: Callable[..., Any] | None = None  # the op spelled out on object arrays of scalar tensors
     on_floats: bool = False  # whether `forward` of floats is plain arithmetic, which costs a tenth of NumPy's
 
     @property
@@ -80,13 +81,15 @@ def op(
     samples: Sequence[Sample],
     elementwise: bool = False,
     prepare: Callable[..., dict[str, Any]] | None = None,
+    scalar: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated NumPy function as an op.
 
     Its first parameters are the inputs, as many as there are vjps; one with a default may be left out. Those
     that follow are its attributes. What depends on values, such as whether a class exists, is for
     `prepare(*values, **attrs)`, called when the op is recorded and not at every replay; it returns the
-    attributes to keep.
+    attributes to keep. `scalar` builds the op from others, one node per scalar operation, where that is more
+    than one op on each element.
     """
 
     def register(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,6 +112,7 @@ def op(
             optional={k: given[k] for k in names if k in given},
             defaults={k: default for k, default in given.items() if k not in names},
             prepare=prepare,
+            scalar=scalar,
             on_floats=elementwise and _stays_float(forward, len(vjp) if isinstance(vjp, tuple) else 3),
         )
         OPS[definition.name] = definition
@@ -231,8 +235,13 @@ def _scalar_form(definition: Op, call: Callable[..., Any], operands: list[Any], 
     """The same op on object arrays of scalar tensors: one node per scalar operation."""
     arrays = [np.asarray(x, dtype=object) if not isinstance(x, Tensor) else _boxed(x) for x in operands]
     name = definition.name
+    if definition.scalar is not None:
+        return _unboxed(np.asarray(definition.scalar(*arrays, **attrs), dtype=object))
     if definition.elementwise:
-        ufunc = np.frompyfunc(lambda *xs: call(*xs, **attrs), len(arrays), 1)
+        if definition.arity is None:
+            ufunc = np.frompyfunc(lambda *xs: call(xs, **attrs), len(arrays), 1)
+        else:
+            ufunc = np.frompyfunc(lambda *xs: call(*xs, **attrs), len(arrays), 1)
         return _unboxed(ufunc(*arrays))
     if name in ("matmul", "dot"):
         return _unboxed(np.asarray(_products(arrays[0], arrays[1]), dtype=object))

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from autograd.ops.arithmetic import add_n
 from autograd.ops.definition import OPS, Sample, op
 from autograd.ops.probability import log_softmax
 
 _log_softmax = OPS[log_softmax.__name__].forward  # on arrays
+
+
+def _half_squared_scalars(a, b):
+    return 0.5 * add_n([(x - y) ** 2 for x, y in zip(a.flat, b.flat, strict=True)])
 
 
 @op(
@@ -18,6 +23,7 @@ _log_softmax = OPS[log_softmax.__name__].forward  # on arrays
     partials=(r"\frac{\partial y}{\partial a} = a - b", r"\frac{\partial y}{\partial b} = b - a"),
     back=("{g} ⊙ ({a} − {b})", "{g} ⊙ ({b} − {a})"),
     samples=(Sample(((3,), (3,))), Sample(((2, 3), (2, 3)))),
+    scalar=_half_squared_scalars,
 )
 def half_squared_error(a, b):
     """Half the squared distance: the loss whose gradient is simply output minus target."""

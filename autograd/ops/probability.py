@@ -8,10 +8,36 @@ from __future__ import annotations
 
 import numpy as np
 
+from autograd.ops.arithmetic import add_n
 from autograd.ops.definition import Sample, op
+from autograd.ops.functions import exp, log
 
 # Where there is a probability at all, the largest score is above the one and the sum is at least 1.
 _LOWEST, _LEAST = np.finfo(np.float64).min, np.finfo(np.float64).tiny
+
+
+def _along(axis, function):
+    """`function` of each row of scalar tensors along an axis."""
+
+    def spelled_out(a, axis=axis):
+        moved = np.moveaxis(a, axis, -1)
+        result = np.empty(moved.shape, dtype=object)
+        for index in np.ndindex(moved.shape[:-1]):
+            result[index] = function(list(moved[index]))
+        return np.moveaxis(result, -1, axis)
+
+    return spelled_out
+
+
+def _softmax_scalars(scores):
+    parts = [exp(a) for a in scores]
+    total = add_n(parts)
+    return [e / total for e in parts]
+
+
+def _log_softmax_scalars(scores):
+    total = log(add_n([exp(a) for a in scores]))
+    return [a - total for a in scores]
 
 
 @op(
@@ -22,6 +48,7 @@ _LOWEST, _LEAST = np.finfo(np.float64).min, np.finfo(np.float64).tiny
     partials=(r"\frac{\partial y_i}{\partial a_j} = y_i\,([\,i = j\,] - y_j)",),
     back=("y ⊙ ({g} − Σ {g} ⊙ y)",),
     samples=(Sample(((4,),)), Sample(((2, 3),)), Sample(((2, 3),), attrs={"axis": 0})),
+    scalar=_along(-1, _softmax_scalars),
 )
 def softmax(a, axis=-1):
     """Probabilities from scores; the maximum is subtracted first, so that large scores do not overflow."""
@@ -38,6 +65,7 @@ def softmax(a, axis=-1):
     partials=(r"\frac{\partial y_i}{\partial a_j} = [\,i = j\,] - e^{y_j}",),
     back=("{g} − softmax({a}) Σ {g}",),
     samples=(Sample(((4,),)), Sample(((2, 3),))),
+    scalar=_along(-1, _log_softmax_scalars),
 )
 def log_softmax(a, axis=-1):
     """Logarithm of the softmax without the detour through tiny probabilities."""

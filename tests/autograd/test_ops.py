@@ -571,9 +571,32 @@ def test_scalar_form() -> None:
     with Graph():
         a = ag.scalars(A, "a")
         assert ag.where(a, a, 0.0).shape == ag.clip(a, -1.0, 1.0).shape == (2, 3)
-        for name in ("max", "var", "softmax", "dropout", "cumsum", "norm"):
+        for name in ("max", "var", "dropout", "cumsum", "norm"):
             with pytest.raises(TypeError, match=f"{name} has no scalar form"):
                 getattr(ag, name)(a)
+
+
+SPELLED_OUT = [op for op in OPS.values() if op.scalar is not None]
+
+
+@pytest.mark.parametrize(("op", "sample"), [(op, s) for op in SPELLED_OUT for s in op.samples])
+def test_an_op_spelled_out_in_scalars_is_the_op(op: Op, sample: Sample) -> None:
+    rng = np.random.default_rng(5)
+    values = [rng.uniform(sample.low, sample.high, shape) for shape in sample.shapes]
+    with Graph():
+        weights = rng.normal(size=getattr(ag, op.name)(*map(tensor, values), **sample.attrs).shape)
+    found = []
+    for leaf in (tensor, ag.scalars):
+        with Graph() as graph:
+            y = getattr(ag, op.name)(*(leaf(v, f"x{k}") for k, v in enumerate(values)), **sample.attrs)
+            weighted = y * weights
+            loss = weighted if isinstance(weighted, Tensor) else ag.add_n(list(weighted.flat))
+            loss = ag.sum(loss)
+        graph.backward(loss)
+        grads = [np.ravel(leaf.grad) for leaf in graph.leaves("parameter") if leaf.grad is not None]
+        found.append((float(loss.value), np.concatenate(grads)))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-12)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-11, atol=1e-14)
 
 
 def test_options_by_place_and_by_name_are_the_same() -> None:
