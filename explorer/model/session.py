@@ -16,7 +16,7 @@ import numpy as np
 
 from autograd import AnyPlan, Graph, Tensor, Trace, compile_plan
 from explorer.model.frame import Frame, frame_at
-from explorer.model.layout import Layout, Topology, lay_out
+from explorer.model.layout import ONCE, Layout, Topology, lay_out
 from explorer.model.state import State
 from explorer.model.text import tr
 from explorer.model.whole import OWN, Whole
@@ -312,6 +312,8 @@ class Session:
             elif "edits" in changed:
                 self._replay(state)
                 changed.add("trace")
+            if state.scene and self.topology.once != (ONCE in state.folded):
+                self._topology = self._topology_of(state)
             time = self._time_shown(state)
             if state.scene and ("layout" in changed or "folded" in changed or time != self._time):
                 self._layout, self._time = lay_out(self.topology, state.folded, time), time
@@ -325,6 +327,10 @@ class Session:
             raise
         self.state = state
         return frozenset(changed)
+
+    def _topology_of(self, state: State) -> Topology:
+        assert self.recording is not None
+        return Topology(self.recording.graph, self.recording.loss.id, once=ONCE in state.folded)
 
     def _time_shown(self, state: State) -> int | None:
         """The time step whose numbers a rolled-up sequence shows: that of the last step that has one."""
@@ -352,9 +358,9 @@ class Session:
                 edits[key] = value
         state = replace(state, edits=edits)
         self._replay(state)
-        self._topology = Topology(self.recording.graph, self.recording.loss.id)
+        self._topology = self._topology_of(state)
         if fold_defaults or same_scene:
-            folded = default_folds(self.recording.scene, self._topology)
+            folded = default_folds(self.recording.scene, self._topology) | (state.folded & {ONCE})
             if same_scene:
                 # a scope that existed before keeps what the user did to it; a new one opens by default
                 known = self._known_scopes

@@ -142,3 +142,23 @@ def test_number_styles():
     finally:
         text.set_number_style("automatic")
     assert text.number(0.12345, 4) == "0.1235"
+
+
+@pytest.mark.parametrize(
+    "path, en, ja",
+    [
+        ("birnn/forward", "forwards", "順方向"),
+        ("birnn/backward", "backwards", "逆方向"),
+        ("net/penalty", "penalty", "正則化"),
+        ("gru/t=2/reset", "reset gate", "リセットゲート"),
+        ("gru/t=2/update", "update gate", "更新ゲート"),
+        ("gru/t=2/relevance", "relevance gate", "関連ゲート"),
+        ("net/reset", "reset", "reset"),  # outside of time steps it is nobody's gate
+        ("lstm/t=12", "t = 12", "t = 12"),
+        ("net/layer3", "layer 3", "第 3 層"),
+    ],
+)
+def test_scopes_have_names_in_both_languages(path, en, ja):
+    assert text.scope_title(path) == en
+    text.set_language("ja")
+    assert text.scope_title(path) == ja

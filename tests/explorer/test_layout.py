@@ -681,3 +681,19 @@ def test_the_middle_of_a_long_sequence_can_be_one_column() -> None:
 
 def test_short_sequences_have_no_middle() -> None:
     assert not drawn(lambda: long_rnn(50)).ranges
+
+
+# Shared parameters drawn once
+
+
+@pytest.mark.parametrize(("name", "values"), titled(v for v in RECURRENT if v[1]["T"] in (1, 3)))
+def test_shared_parameters_can_be_drawn_once(name: str, values: dict[str, Any]) -> None:
+    recording = SCENES[name].build(values)
+    of = Topology(recording.graph, recording.loss.id, once=True)
+    for folded in standard_folds(name, of):
+        layout = lay_out(of, folded)
+        assert_sound(layout)
+        assert measure.hits(layout) == []
+        assert all(box.kind != "alias" for box in layout.boxes)
+    for rows in measure.row_spread(lay_out(of)).values():
+        assert rows <= 0.5

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import autograd as ag
 from autograd import Graph, Tensor, check_gradients, tensor
 from explorer.model.frame import DONE
+from explorer.model.layout import ONCE
 from explorer.model.session import LASTING, PASSING, Session, State, leaf_key, open_session
 from scenes import SCENES
 from scenes.scene import SceneError
@@ -629,3 +630,27 @@ def test_chapters_have_a_range(session: Session) -> None:
     for chapter in session.scene.chapters:
         start, stop = session.chapter_range(chapter.id)
         assert 0 <= start < stop <= session.end
+
+
+def test_rolling_up_shows_the_step_of_the_moment(session: Session) -> None:
+    session.open_scene("bptt", {"T": 3})
+    before = session.layout
+    session.update(folded=session.state.folded | session.rolls, title="roll")
+    assert [c.time for c in session.layout.columns] == [1]
+    step = next(k for k, s in enumerate(session.trace.steps) if s.time == 3)
+    session.update(t=step + 0.5)
+    assert [c.time for c in session.layout.columns] == [3]
+    session.undo()
+    assert [b.x for b in session.layout.boxes] == [b.x for b in before.boxes]
+
+
+def test_drawing_shared_parameters_once_is_undone_like_a_fold(session: Session) -> None:
+    session.open_scene("bptt")
+    aliases = sum(b.kind == "alias" for b in session.layout.boxes)
+    session.update(folded=session.state.folded | {ONCE}, title="once")
+    assert aliases and not any(b.kind == "alias" for b in session.layout.boxes)
+    session.update(parameters={**session.state.parameters, "T": 4})
+    assert not any(b.kind == "alias" for b in session.layout.boxes)
+    session.undo()
+    session.undo()
+    assert sum(b.kind == "alias" for b in session.layout.boxes) == aliases

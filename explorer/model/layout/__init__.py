@@ -2,6 +2,6 @@
 
 from explorer.model.layout.geometry import Area, Box, Column, Edge, Layout
 from explorer.model.layout.metric import lay_out
-from explorer.model.layout.topology import Topology
+from explorer.model.layout.topology import ONCE, Topology
 
-__all__ = ["Area", "Box", "Column", "Edge", "Layout", "Topology", "lay_out"]
+__all__ = ["ONCE", "Area", "Box", "Column", "Edge", "Layout", "Topology", "lay_out"]

@@ -26,6 +26,7 @@ _TIME = re.compile(r"t=-?\d+")
 _STEP = re.compile(r"t=-?\d+(…-?\d+)?")  # one step, or a range of steps that is shown as one
 _LINEAR = frozenset({"add", "add_n", "subtract", "multiply"})  # ops that a state line may run through
 LONGEST_SPINE = 3
+ONCE = "parameters=once"  # stands among the folded scopes when shared leaves are drawn once
 LONG = 50  # a sequence of more steps opens with its middle as one column
 
 
@@ -80,11 +81,15 @@ class Template:
 
 
 class Topology:
-    """The scope tree of a graph, its templates, and every edge cut into pieces at scope borders."""
+    """The scope tree of a graph, its templates, and every edge cut into pieces at scope borders.
 
-    def __init__(self, graph: Graph, loss: int) -> None:
+    Leaves that several places share have an alias next to each use, or are drawn `once`, with lines to all.
+    """
+
+    def __init__(self, graph: Graph, loss: int, *, once: bool = False) -> None:
         self.graph = graph
         self.loss = loss
+        self.once = once
         self.items: list[Item] = []
         self.edges: list[GraphEdge] = []
         self.templates: dict[Path, Template] = {}
@@ -132,7 +137,7 @@ class Topology:
         alias: dict[tuple[int, int], int] = {}
         for i in order:
             places = list(dict.fromkeys(scope_of[v] for v in uses[i]))
-            shared = graph.ops[i] is None and graph.kinds[i] in ("parameter", "constant")
+            shared = graph.ops[i] is None and graph.kinds[i] in ("parameter", "constant") and not self.once
             if shared and places and scope_of[i] not in places:
                 if len(places) == 1 and not any(map(_TIME.fullmatch, places[0])):
                     # a leaf with one place of use stands there; one step is to look like many
@@ -260,8 +265,8 @@ class Topology:
                 template.kind = "lanes"
 
     def can_fold(self, path: str) -> bool:
-        """Whether there is a scope, a sequence to roll up or a range of steps of that path."""
-        return path in self.scopes or path in self.rolls or path in self.ranges
+        """Whether something can be folded: a scope, a sequence to roll up, a range of steps, or `ONCE`."""
+        return path == ONCE or path in self.scopes or path in self.rolls or path in self.ranges
 
     def is_seen(self, path: str, folded: Collection[str]) -> bool:
         """Whether a scope is open and on screen when those are folded."""
