@@ -141,6 +141,7 @@ class Columns:
     centre: dict[str, float]  # child -> x
     widths: dict[str, float]
     routes: dict[tuple[End, End], Polyline]
+    slim: dict[tuple[End, End], Polyline] = field(default_factory=dict)  # routes without needless points
 
     def mirrored(self) -> Columns:
         """The same from the right of the rectangle."""

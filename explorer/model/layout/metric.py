@@ -152,8 +152,7 @@ class Metric:
         if t.children[local]:
             key = (*t.key, *star((local,)))
             return FOLDED[0], self.rows_of(key).height
-        item = next(i for s in t.instances if (i := self.t.item_at.get((*s, local))) is not None)
-        return CHIP if self.t.graph.ops[self.t.items[item].node] is None else BOX
+        return CHIP if self.t.op_name(t, local) == "" else BOX
 
     def _port_offset(self, t: Template, edge: tuple[End, End], source: bool) -> float:
         """Where an edge leaves or enters a box, from the box's centre."""
@@ -169,9 +168,7 @@ class Metric:
         k, count, on_spine = t.entries.get(edge, (0, 1, False))
         if on_spine or count == 1:
             return 0.0
-        spine_at = next(
-            (t.entries[e][0] for e in t.entries if e[1] == edge[1] and t.entries[e][2]), (count - 1) / 2
-        )
+        spine_at = t.middle.get(edge[1], (count - 1) / 2)
         room = self.child_size(t, vertex[1])[1] / 2 - 6
         step = min(ENTRY, room / max(spine_at, count - 1 - spine_at, 1))
         return (k - spine_at) * step
@@ -480,13 +477,18 @@ class Metric:
         self.origins: dict[Path, tuple[float, float]] = {}
         self.box_at_path: dict[Path, int] = {}
         self.inside: dict[int, list[int]] = defaultdict(list)
+        self.columns_at: dict[Path, Columns] = {}
+        self.item_box: list[int | None] = []
+        self.spines: dict[Path, set[Any]] = {}
         root = self.rows_of(())
         columns = self.columns_of((), self.state_of(()))
         self._place((), 0.0, 0.0)
         box_of_node = {}
         boxes_of_node: dict[int, list[int]] = defaultdict(list)
         for item in self.t.items:
-            k = self._box_of_path(item.path) if self._is_seen(item.path) else self._nearby(item.path)
+            seen = not self.shown or self._is_seen(item.path)
+            k = self._box_of_path(item.path) if seen else self._nearby(item.path)
+            self.item_box.append(k if seen else None)
             if item.consumer is None:
                 box_of_node[item.node] = k
             if k not in boxes_of_node[item.node]:
@@ -512,7 +514,7 @@ class Metric:
         self.origins[scope] = (x, y)
         key = star(scope)
         template, rows = self.t.templates[key], self.rows_of(key)
-        columns = self.columns_of(key, self.state_of(scope))
+        columns = self.columns_at[scope] = self.columns_of(key, self.state_of(scope))
         present = self.t.children(scope)
         template = self.shown_columns(template)
         for i, (local, is_scope) in enumerate(template.children.items()):
@@ -570,61 +572,58 @@ class Metric:
                 return inside[0]
         raise KeyError(path)
 
-    def _drawn_pieces(self, pieces: list[tuple[Path, tuple[End, End]]]) -> list[Any] | None:
-        """The pieces of an edge that are drawn, where they are seen; None if it is one that another one
-        stands for."""
-        drawn = []
-        for scope, piece in pieces:
-            seen = self._seen_at(scope)
-            if seen not in self.open:
-                continue
-            shown = self.shown.get(star(scope))
-            if shown is not None:
-                piece = shown.moved(piece)
-                if piece not in shown.template.edges:
-                    return None
-            elif not self._is_drawn(self.t.templates[star(scope)], piece):
-                return None
-            drawn.append((seen, piece))
-        return drawn
+    def _seen_piece(self, scope: Path, piece: tuple[End, End]) -> tuple[Path, tuple[End, End]] | None:
+        """Where a piece of an edge is seen; None if it is one that another one stands for."""
+        shown = self.shown.get(star(scope))
+        if shown is not None:
+            piece = shown.moved(piece)
+            return (self._seen_at(scope), piece) if piece in shown.template.edges else None
+        return (self._seen_at(scope), piece) if self._is_drawn(self.t.templates[star(scope)], piece) else None
 
     def _edges(self) -> Iterator[Edge]:
-        grouped: dict[Any, list[tuple[int, int]]] = {}
-        shapes: dict[Any, tuple[int, int, Polyline, bool]] = {}
+        """Edges with the same ends and the same way are one line."""
+        lines: dict[Any, list[tuple[int, int]]] = {}
         bundled: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
-        for e, all_pieces in zip(self.t.edges, self.t.edge_pieces, strict=True):
-            path_a, path_b = self.t.items[e.source].path, self.t.items[e.target].path
-            if self.shown and not (self._is_seen(path_a) and self._is_seen(path_b)):
+        pieces: list[Any] = list(self.t.pieces)
+        if self.shown:
+            pieces = [self._seen_piece(*piece) for piece in pieces]
+        number = list(range(len(pieces)))
+        if self.shown:  # pieces that are seen at one place are one
+            place = {piece: k for k, piece in reversed(list(enumerate(pieces)))}
+            number = [place[piece] for piece in pieces]
+        drawn = [piece is None or piece[0] in self.open for piece in pieces]
+        rolled = any(s.rolled for s in self.shown.values())
+        for e, parts in zip(self.t.edges, self.t.edge_pieces, strict=True):
+            source, target = self.item_box[e.source], self.item_box[e.target]
+            if source is None or target is None:
                 continue
-            source, target = self._box_of_path(path_a), self._box_of_path(path_b)
-            pieces = self._drawn_pieces(all_pieces) if self.shown else all_pieces
-            if pieces is None:
+            way = tuple([number[k] for k in parts if drawn[k]])
+            if self.shown and any(pieces[k] is None for k in way):
                 bundled[source, target].append((e.consumer, e.slot))
-                continue
-            pieces = [(s, p) for s, p in pieces if s in self.open]
-            if source == target and not (pieces and any(s.rolled for s in self.shown.values())):
-                continue
-            key = (source, target, tuple(pieces))
-            grouped.setdefault(key, []).append((e.consumer, e.slot))
-            if key not in shapes:
-                parts = []
-                on_spine = []
-                for scope, piece in pieces:
-                    route = self.columns_of(star(scope), self.state_of(scope)).routes[piece]
-                    parts.append(route + np.array(self.origins[scope]))
-                    if self.t.templates[star(scope)].spines:
-                        on_spine.append(self._is_spine(scope, piece))
-                # a branch that leaves the line in the next step, as to a peephole, is none
-                spine = bool(on_spine) and all(on_spine)
-                shapes[key] = (source, target, _joined(parts), spine)
-        for key, (source, target, points, spine) in shapes.items():
-            members = [*grouped[key], *bundled.pop((source, target), ())]
-            yield Edge(source, target, points, tuple(members), spine)
+            elif source != target or (way and rolled):
+                lines.setdefault((source, target, way), []).append((e.consumer, e.slot))
+        routes: dict[int, tuple[Polyline, bool | None]] = {}
+        for (source, target, way), members in lines.items():
+            for k in way:
+                if k not in routes:
+                    routes[k] = self._piece_route(*pieces[k])
+            # a branch that leaves the line in the next step, as to a peephole, is none
+            on_spine = [routes[k][1] for k in way if routes[k][1] is not None]
+            points = routes[way[0]][0] if len(way) == 1 else _joined([routes[k][0] for k in way])
+            all_members = (*members, *bundled.pop((source, target), ()))
+            yield Edge(source, target, points, all_members, bool(on_spine) and all(on_spine))
 
-    def _is_spine(self, scope: Path, piece: tuple[End, End]) -> bool:
-        t = self.t.templates[star(scope)]
-        (a, _), (b, _) = piece
-        return any((a, b) in itertools.pairwise(s) for s in t.spines)
+    def _piece_route(self, scope: Path, piece: tuple[End, End]) -> tuple[Polyline, bool | None]:
+        """A piece where its scope stands, and whether it is part of a state line; None in a scope without."""
+        key = star(scope)
+        if key not in self.spines:
+            self.spines[key] = self.t.templates[key].on_spines()
+        spines = self.spines[key]
+        on_spine = (piece[0][0], piece[1][0]) in spines if spines else None
+        columns = self.columns_at[scope]
+        if piece not in columns.slim:
+            columns.slim[piece] = _joined([columns.routes[piece]])
+        return columns.slim[piece] + self.origins[scope], on_spine
 
 
 def _runs_back(t: Template, chain: list[int]) -> bool:

@@ -78,6 +78,11 @@ class Template:
     spines: list[list[Vertex]] = field(default_factory=list)
     on_spine: set[int] = field(default_factory=set)  # vertices and dummies
     entries: dict[tuple[End, End], tuple[int, int, bool]] = field(default_factory=dict)  # place among inputs
+    middle: dict[End, int] = field(default_factory=dict)  # of a box, the place that meets its middle
+
+    def on_spines(self) -> set[tuple[Vertex, Vertex]]:
+        """The steps of all spines."""
+        return {step for spine in self.spines for step in itertools.pairwise(spine)}
 
 
 class Topology:
@@ -94,6 +99,7 @@ class Topology:
         self.edges: list[GraphEdge] = []
         self.templates: dict[Path, Template] = {}
         self.in_port: dict[tuple[Path, int], Any] = {}  # (scope, source item) -> port
+        self._op_names: dict[tuple[Path, str], str] = {}
         self.metrics: dict[Any, Any] = {}  # what the metric stage keeps for all folding states
         self.columns: set[Path] = set()  # template keys of columns of lanes
         self._place_items()
@@ -326,14 +332,18 @@ class Topology:
             self.in_port[scope, source] = (key, n)
             self.templates[star(scope)].in_ports.setdefault((key, n))
         connected = set()
-        self.edge_pieces = [self._pieces(e) for e in self.edges]
-        for e, pieces in zip(self.edges, self.edge_pieces, strict=True):
-            for scope, piece in pieces:
-                template = self.templates[star(scope)]
-                template.edges.setdefault(piece)
-                connected.add(scope)
-                if piece[1][0][0] == "out":
-                    template.out_ports.setdefault(piece[1][0][1])
+        numbers: dict[tuple[Path, tuple[End, End]], int] = {}
+        self.edge_pieces = [
+            [numbers.setdefault(piece, len(numbers)) for piece in self._pieces(e)] for e in self.edges
+        ]
+        self.pieces = list(numbers)  # every piece once, as (scope, piece); edges name them by number
+        for scope, piece in self.pieces:
+            template = self.templates[star(scope)]
+            template.edges.setdefault(piece)
+            connected.add(scope)
+            if piece[1][0][0] == "out":
+                template.out_ports.setdefault(piece[1][0][1])
+        for e in self.edges:
             self._note_recurrence(paths[e.source], paths[e.target], e.source)
         self._items_by_name: dict[str, list[int]] = defaultdict(list)
         for i, item in enumerate(self.items):
@@ -467,12 +477,13 @@ class Topology:
 
     def op_name(self, template: Template, local: str) -> str:
         """Name of the op of a child box, empty for a scope or a leaf."""
-        for scope in template.instances:
-            i = self.item_at.get((*scope, local))
-            if i is not None:
-                op = self.graph.ops[self.items[i].node]
-                return op.name if op else ""
-        return ""
+        known = self._op_names.get((template.key, local))
+        if known is None:
+            found = (self.item_at.get((*scope, local)) for scope in template.instances)
+            item = next((i for i in found if i is not None), None)
+            op = None if item is None else self.graph.ops[self.items[item].node]
+            known = self._op_names[template.key, local] = op.name if op else ""
+        return known
 
 
 class _Order:
@@ -716,7 +727,10 @@ class _Order:
                 for edge in group:
                     chain = t.chains[edge]
                     on_spine = chain[0] in self.spine_members and chain[-1] in self.spine_members
-                    t.entries[edge] = (k, len(ordered), on_spine or (chain[0], chain[-1]) in threads)
+                    straight = on_spine or (chain[0], chain[-1]) in threads
+                    t.entries[edge] = (k, len(ordered), straight)
+                    if straight:
+                        t.middle.setdefault(edge[1], k)
 
     def _threads(self) -> set[tuple[int, int]]:
         """The shortest way of each recurring value through a step: its lines meet boxes in their middle."""

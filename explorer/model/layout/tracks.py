@@ -6,6 +6,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
+MANY = 60  # nets in one gap, beyond which they are not compared with each other
+
 
 @dataclass(frozen=True)
 class Net:
@@ -31,6 +33,8 @@ class Net:
 def assign_tracks(nets: list[Net]) -> tuple[dict[Hashable, int], int]:
     """Track number of each bent net, from the left, and the number of tracks."""
     bent = sorted((n for n in nets if n.bent), key=lambda n: (n.low, n.high, repr(n.key)))
+    if len(bent) > MANY:
+        return _staircase(bent)
     cost = [[_crossings(left, right) for right in bent] for left in bent]
     order: list[int] = []
     for new in range(len(bent)):  # each where it crosses least; moving right past i changes one pair
@@ -57,6 +61,14 @@ def assign_tracks(nets: list[Net]) -> tuple[dict[Hashable, int], int]:
         else:
             tracks.append([net])
     return {net.key: k for k, track in enumerate(tracks) for net in track}, len(tracks)
+
+
+def _staircase(bent: list[Net]) -> tuple[dict[Hashable, int], int]:
+    """One track for each of many nets: of those that go down the lowest turns first, of those that go up the
+    highest, so that no two of a kind cross."""
+    down = sorted((n for n in bent if min(n.targets) >= n.y), key=lambda n: (-n.y, repr(n.key)))
+    up = sorted((n for n in bent if min(n.targets) < n.y), key=lambda n: (n.y, repr(n.key)))
+    return {net.key: k for k, net in enumerate([*up, *down])}, len(bent)
 
 
 def _crossings(left: Net, right: Net) -> int:
