@@ -112,12 +112,13 @@ class _Static:
         return [a.step for a in arrivals if box.consumer is None or a.consumer == box.consumer]
 
     def _norm(self, members: list[tuple[int, int]]) -> float:
-        total = 0.0
-        for v, k in members:
-            c = self.trace.contributions[v][k]
-            assert c is not None
-            total += float(np.sum(np.square(c)))
-        return float(np.sqrt(total))
+        with np.errstate(all="ignore"):  # an exploded gradient is as long as infinity
+            total = 0.0
+            for v, k in members:
+                c = self.trace.contributions[v][k]
+                assert c is not None
+                total += float(np.sum(np.square(c)))
+            return float(np.sqrt(total))
 
     @cached_property
     def edge_share(self) -> np.ndarray:
