@@ -77,8 +77,7 @@ def panel(id: str, heading: str, area: Qt.DockWidgetArea) -> Callable[[type[Pane
 
 def load_panels() -> None:
     """Import every panel file, in the order in which they stand in the window."""
-    from explorer.view.panels import chapters, gallery, inspector, parameters, timeline
+    from explorer.view.panels import chapters, gallery, inspector, lab, outline, parameters, timeline
 
-    assert {
-        m.__name__.rpartition(".")[2] for m in (gallery, chapters, parameters, inspector, timeline)
-    } == set(PANELS)
+    files = (gallery, chapters, outline, parameters, inspector, timeline, lab)
+    assert {m.__name__.rpartition(".")[2] for m in files} == set(PANELS)

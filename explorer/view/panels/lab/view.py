@@ -1,0 +1,112 @@
+"""What the views of the lab share: the session and theme at hand, combos of nodes, small labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
+
+from explorer.model import playback
+from explorer.model.session import Session
+from explorer.view.fonts import ui_font
+from explorer.view.panels import Panel
+from explorer.view.theme import Theme
+
+
+class View(QWidget):
+    """One tab. Subclasses make their content in `build` and bring it up to date in `follow`."""
+
+    def __init__(self, owner: Panel) -> None:
+        super().__init__()
+        self.owner = owner
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(10, 8, 10, 8)
+        self.column.setSpacing(6)
+        self.content = QWidget()
+        inner = QVBoxLayout(self.content)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.setSpacing(6)
+        self.hint = self.words(faint=True)
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.column.addWidget(self.hint, 1)
+        self.column.addWidget(self.content, 1)
+        self.build(inner)
+
+    @property
+    def session(self) -> Session:
+        return self.owner.session
+
+    @property
+    def theme(self) -> Theme:
+        return self.owner.theme
+
+    def build(self, column: QVBoxLayout) -> None:
+        """Make the content."""
+        raise NotImplementedError
+
+    def empty(self) -> str:
+        """Why there is nothing to show, and what to do; empty words when there is something."""
+        raise NotImplementedError
+
+    def follow(self, changed: frozenset[str]) -> None:
+        """Bring the content up to date with the session."""
+        raise NotImplementedError
+
+    def refresh(self, changed: frozenset[str]) -> None:
+        words = self.empty()
+        self.hint.setText(words)
+        self.hint.setVisible(bool(words))
+        self.content.setVisible(not words)
+        if not words:
+            self.follow(changed)
+
+    def release(self) -> None:
+        """Stop what is still being computed."""
+
+    # Pieces
+
+    def words(self, *, faint: bool = False, bold: bool = False, size: float = 13) -> QLabel:
+        """A label for plain text that wraps."""
+        label = QLabel()
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        label.setWordWrap(True)
+        label.setFont(ui_font(size, bold=bold))
+        label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        if faint:
+            label.setStyleSheet(f"color: {self.theme.faint_ink}")
+        return label
+
+    def name(self, node: int) -> str:
+        """How the notes write a node."""
+        return playback.node_words(self.session.trace.graph, node, self.session.notation, 1)
+
+    def derivative(self, node: int) -> str:
+        trace = self.session.trace
+        return playback.derivative(trace.graph, node, trace.loss, self.session.notation)
+
+    def selected(self) -> int | None:
+        """The node that is selected alone: several are a path or a cell that a view has lit."""
+        selection = self.session.state.selection
+        return selection[0] if len(selection) == 1 else None
+
+    def light(self, nodes: Iterable[int]) -> None:
+        """Mark nodes on the canvas; the last one is the one that the inspector shows."""
+        self.session.update(selection=tuple(dict.fromkeys(nodes)))
+
+
+def fill(combo: QComboBox, nodes: Iterable[tuple[str, object]], chosen: object) -> None:
+    """Put choices into a combo box without answering our own echo."""
+    with QSignalBlocker(combo):
+        combo.clear()
+        for words, what in nodes:
+            combo.addItem(words, what)
+        choose(combo, chosen)
+
+
+def choose(combo: QComboBox, what: object) -> None:
+    """Make a choice without answering our own echo."""
+    with QSignalBlocker(combo):
+        at = next((k for k in range(combo.count()) if combo.itemData(k) == what), -1)
+        if at >= 0:
+            combo.setCurrentIndex(at)
