@@ -1,16 +1,19 @@
-"""Every user action, one function each. Menus, keys, tool bars, the keyboard sheet and tests read `ACTIONS`.
+"""Every user action, one function each. Menus, keys, tool bars, palette, key sheet and tests read `ACTIONS`.
 
 An action gets a Host: the session, and the few things that only a window can do. Knows no widgets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from explorer.model import playback
+from explorer.model.finding import hides, outward, scope_of
+from explorer.model.layout import ONCE
 from explorer.model.session import Session
+from explorer.model.text import tr
 
 MENUS = ("File", "Edit", "View", "Playback", "Help")
 ACTIONS: dict[str, Action] = {}
@@ -21,6 +24,8 @@ class Host(Protocol):
 
     @property
     def session(self) -> Session: ...
+    @property
+    def panels(self) -> Any: ...  # by their ids
     def new_expression(self) -> None: ...
     def ask_open(self) -> None: ...
     def save(self) -> None: ...
@@ -30,7 +35,15 @@ class Host(Protocol):
     def close_scene(self) -> None: ...
     def quit(self) -> None: ...
     def copy_picture(self) -> None: ...
-    def copy_value(self) -> None: ...
+    def copy_value(self, format: str = ...) -> None: ...
+    def find_node(self) -> None: ...
+    def find_again(self, by: int) -> None: ...
+    def reveal(self, node: int) -> None: ...
+    def look_closer(self, nodes: Sequence[int]) -> None: ...
+    def show_in_outline(self, node: int) -> None: ...
+    def open_palette(self) -> None: ...
+    def show_preferences(self) -> None: ...
+    def show_tour(self) -> None: ...
     def random_seed(self) -> None: ...
     def fit(self) -> None: ...
     def follow(self) -> None: ...
@@ -48,12 +61,27 @@ class Host(Protocol):
 Run = Callable[[Host], None]
 
 
+def menu_title(menu: str) -> str:
+    """A menu's name in the present language."""
+    return {
+        "File": tr("File"),
+        "Edit": tr("Edit"),
+        "View": tr("View"),
+        "Playback": tr("Playback"),
+        "Help": tr("Help"),
+    }[menu]
+
+
 def _always(host: Host) -> bool:
     return True
 
 
 def has_scene(host: Host) -> bool:
     return host.session.recording is not None
+
+
+def has_selection(host: Host) -> bool:
+    return has_scene(host) and bool(host.session.state.selection)
 
 
 @dataclass(frozen=True)
@@ -169,23 +197,58 @@ def random_seed(host: Host) -> None:
     host.random_seed()
 
 
-@action(
-    "Copy value",
-    "Edit",
-    "Ctrl+C",
-    icon="copy",
-    enabled=lambda h: bool(h.session.state.selection),
-    separate=True,
-)
+@action("Copy value", "Edit", "Ctrl+C", icon="copy", enabled=has_selection, separate=True)
 def copy_value(host: Host) -> None:
     """Copy the selected node's value as NumPy code"""
-    host.copy_value()
+    host.copy_value("NumPy")
+
+
+@action("Copy value as CSV", "Edit", enabled=has_selection)
+def copy_csv(host: Host) -> None:
+    """Copy the selected node's value as numbers between commas"""
+    host.copy_value("CSV")
+
+
+@action("Copy value as LaTeX", "Edit", enabled=has_selection)
+def copy_latex(host: Host) -> None:
+    """Copy the selected node's value as a matrix for LaTeX"""
+    host.copy_value("LaTeX")
+
+
+@action("Copy value as text", "Edit", enabled=has_selection)
+def copy_text(host: Host) -> None:
+    """Copy the selected node's value as plain columns, as a spreadsheet takes them"""
+    host.copy_value("text")
 
 
 @action("Copy picture", "Edit", "Ctrl+Shift+C")
 def copy_picture(host: Host) -> None:
     """Copy what the canvas shows as a picture"""
     host.copy_picture()
+
+
+@action("Find a node…", "Edit", "Ctrl+F", icon="search", separate=True)
+def find_node(host: Host) -> None:
+    """Search nodes by name, op, scope, shape or time step"""
+    host.find_node()
+
+
+@action("Find next", "Edit", "F3")
+def find_next(host: Host) -> None:
+    """Go to the next node that the search found"""
+    host.find_again(+1)
+
+
+@action("Find previous", "Edit", "Shift+F3")
+def find_previous(host: Host) -> None:
+    """Go to the node that the search found before"""
+    host.find_again(-1)
+
+
+@action("Preferences…", "Edit", "Ctrl+,", icon="settings", enabled=_always, separate=True)
+def show_preferences(host: Host) -> None:
+    """Theme, language, numbers, colours, letters and motion"""
+    host.show_preferences()
 
 
 # View
@@ -215,9 +278,7 @@ def zoom_out(host: Host) -> None:
     host.zoom_by(0.8)
 
 
-@action(
-    "Zoom to selection", "View", "Z", icon="zoom-selection", enabled=lambda h: bool(h.session.state.selection)
-)
+@action("Zoom to selection", "View", "Z", icon="zoom-selection", enabled=has_selection)
 def zoom_to_selection(host: Host) -> None:
     """Show the selected nodes large"""
     host.zoom_to_selection()
@@ -229,18 +290,111 @@ def fold_all(host: Host) -> None:
     session = host.session
     paths = list(session.topology.scopes)
     inner = [p for p in paths if "t=" in p.rpartition("/")[0]]
-    session.update(folded=frozenset(inner or paths), title="Fold everything")
+    folded = session.state.folded & {ONCE} | frozenset(inner or paths)
+    session.update(folded=folded, title="Fold everything")
 
 
 @action("Unfold everything", "View", "U", icon="unfold")
 def unfold_all(host: Host) -> None:
     """Open every scope"""
-    host.session.update(folded=frozenset(), title="Unfold everything")
+    host.session.update(folded=host.session.state.folded & {ONCE}, title="Unfold everything")
 
 
-@action("Light or dark", "View", "Ctrl+D", icon="theme-dark", enabled=_always, separate=True)
+@action("Roll up time", "View", "R", icon="loop", enabled=lambda h: bool(h.session.rolls))
+def roll_time(host: Host) -> None:
+    """Show a recurrent network as one cell with its loops, at the time step of the moment; and back"""
+    session = host.session
+    rolled = session.state.folded & session.rolls
+    folded = session.state.folded - rolled if rolled else session.state.folded | session.rolls
+    session.update(folded=folded, title=tr("Unroll time") if rolled else tr("Roll up time"))
+
+
+@action("Look inside", "View", "X", enabled=has_selection)
+def look_inside(host: Host) -> None:
+    """Show the selected operations scalar by scalar, with the same numbers; Backspace returns"""
+    host.look_closer(host.session.state.selection)
+
+
+@action("Look inside the scope", "View", "Shift+X", enabled=has_selection)
+def look_inside_scope(host: Host) -> None:
+    """Show everything in the scope of the selected node, a cell or a layer, scalar by scalar"""
+    session = host.session
+    scope = scope_of(session.topology, session.state.selection[-1])
+    path = session.topology.scopes.get(scope, ())
+    inside = [i for i in session.topology.items if i.path[: len(path)] == path and i.consumer is None]
+    host.look_closer([item.node for item in inside])
+
+
+@action("Draw shared parameters once", "View", "B")
+def draw_once(host: Host) -> None:
+    """One box for each shared parameter with lines to all of its uses, or a small copy next to each use"""
+    session = host.session
+    once = ONCE in session.state.folded
+    title = tr("Draw shared parameters at each use") if once else tr("Draw shared parameters once")
+    session.update(folded=session.state.folded ^ {ONCE}, title=title)
+
+
+@action("Fold around the selection", "View", "C", enabled=has_selection)
+def fold_around(host: Host) -> None:
+    """Close the scope in which the selected node stands; again, the one around it"""
+    session = host.session
+    around = outward(scope_of(session.topology, session.state.selection[-1]))
+    inner = next((path for path in around if not hides(session, path)), None)
+    if inner is not None:
+        session.fold(inner, True)
+
+
+@action("Bring the selection into view", "View", "V", enabled=has_selection)
+def reveal(host: Host) -> None:
+    """Unfold what hides the selected node, and move there"""
+    host.reveal(host.session.state.selection[-1])
+
+
+@action("Show in outline", "View", "O", enabled=has_selection)
+def show_in_outline(host: Host) -> None:
+    """Find the selected node in the list of all nodes"""
+    host.show_in_outline(host.session.state.selection[-1])
+
+
+@action("Gradient flow over time", "View", "Ctrl+1", icon="chart", separate=True)
+def lab_flow(host: Host) -> None:
+    """Norms of the gradient against time, while it comes back, and how fast they decay"""
+    host.panels["lab"].show_view("flow")
+
+
+@action("Contributions through time", "View", "Ctrl+2", icon="histogram")
+def lab_contributions(host: Host) -> None:
+    """What each time step, and each loss, adds to the gradient of a shared weight"""
+    host.panels["lab"].show_view("contributions")
+
+
+@action("Strongest paths", "View", "Ctrl+3", icon="path")
+def lab_paths(host: Host) -> None:
+    """The ways that a gradient takes, with the product of local derivatives on each"""
+    host.panels["lab"].show_view("paths")
+
+
+@action("Jacobians of the state", "View", "Ctrl+4", icon="graph")
+def lab_jacobian(host: Host) -> None:
+    """How much each state depends on the earlier ones; scale the recurrent matrix through 1"""
+    host.panels["lab"].show_view("jacobian")
+
+
+@action("Proofs", "View", "Ctrl+5", icon="formula")
+def lab_proofs(host: Host) -> None:
+    """Every closed form beside the engine's number, and the misprints of the notes"""
+    host.panels["lab"].show_view("proofs")
+
+
+@action("Gradient check", "View", "Ctrl+6", icon="check")
+def lab_check(host: Host) -> None:
+    """Backpropagation against finite differences for every step size"""
+    host.panels["lab"].show_view("check")
+
+
+@action("Next theme", "View", "Ctrl+D", icon="theme-dark", enabled=_always, separate=True)
 def toggle_theme(host: Host) -> None:
-    """Change between the light and the dark theme"""
+    """Change between the light, the dark and the projector theme"""
     host.toggle_theme()
 
 
@@ -398,6 +552,18 @@ def open_chapter(session: Session, id: str) -> None:
 
 
 # Help
+
+
+@action("Command palette", "Help", "Ctrl+K", icon="command", enabled=_always)
+def open_palette(host: Host) -> None:
+    """Everything by typing: actions, scenes, nodes, recent files"""
+    host.open_palette()
+
+
+@action("Tour", "Help", icon="help")
+def show_tour(host: Host) -> None:
+    """Five hints about this window"""
+    host.show_tour()
 
 
 @action("Keys", "Help", "F1", icon="keyboard", enabled=_always)

@@ -20,6 +20,8 @@ from scenes.scene import Notation, SceneError
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 LANGUAGES = {"en": "English", "ja": "日本語"}
 _language = "en"
+NUMBER_STYLES = ("automatic", "fixed", "scientific")
+_number_style = "automatic"
 
 
 def set_language(language: str) -> None:
@@ -32,6 +34,18 @@ def set_language(language: str) -> None:
 
 def language() -> str:
     return _language
+
+
+def set_number_style(style: str) -> None:
+    """How `number` writes: `automatic`, `fixed` (decimals) or `scientific`; ValueError for another word."""
+    global _number_style
+    if style not in NUMBER_STYLES:
+        raise ValueError(f"number style {style!r} is not one of {', '.join(NUMBER_STYLES)}")
+    _number_style = style
+
+
+def number_style() -> str:
+    return _number_style
 
 
 def system_language() -> str:
@@ -113,8 +127,53 @@ def label(name: str, time: int | None, notation: Notation) -> Label:
     return Label(base, ",".join(part for part in (inner, index, element) if part))
 
 
+def scope_title(path: str) -> str:
+    """A scope's name in the present language where it is one of the usual ones."""
+    outer, _, name = path.rpartition("/")
+    if name == "t=*":
+        return tr("time")
+    if name.startswith("t="):
+        return f"t = {name[2:]}"
+    usual = {
+        "parameters": tr("parameters"),
+        "initial": tr("initial state"),
+        "loss": tr("loss"),
+        "input": tr("input"),
+        "output": tr("output"),
+        "inputs": tr("inputs"),
+        "read-out": tr("read-out"),
+        "forward": tr("forwards"),
+        "backward": tr("backwards"),
+        "product": tr("product"),
+        "joined": tr("joined"),
+        "chain": tr("chain"),
+        "prediction": tr("prediction"),
+        "norm": tr("norm"),
+        "dropout": tr("dropout"),
+        "data": tr("data"),
+        "penalty": tr("penalty"),
+        "total": tr("total"),
+        "check": tr("check"),
+    }
+    if "t=" in outer:  # inside a cell these are its gates
+        usual |= {
+            "forget": tr("forget gate"),
+            "input": tr("input gate"),
+            "output": tr("output gate"),
+            "candidate": tr("candidate"),
+            "reset": tr("reset gate"),
+            "update": tr("update gate"),
+            "relevance": tr("relevance gate"),
+        }
+    if name in usual:
+        return usual[name]
+    if name.startswith("layer") and name[5:].strip().isdigit():
+        return tr("layer {n}").format(n=name[5:].strip())
+    return name
+
+
 def number(x: float, digits: int = 4) -> str:
-    """A number for people: `digits` significant digits, a true minus sign, words for what is not finite."""
+    """A number for people: `digits` digits in the present style, a true minus sign, words for the rest."""
     x = float(x)
     if np.isnan(x):
         return "NaN"
@@ -122,7 +181,9 @@ def number(x: float, digits: int = 4) -> str:
         return "∞" if x > 0 else "−∞"
     if x == 0:
         return "0"
-    if abs(x) >= 10**5 or abs(x) < 10**-3:
+    if _number_style == "fixed" and abs(x) < 10**9:
+        return f"{x:.{digits}f}".replace("-", "−")
+    if _number_style == "scientific" or abs(x) >= 10**5 or abs(x) < 10**-3:
         mantissa, _, exponent = f"{x:.{max(digits - 2, 1)}e}".partition("e")
         return f"{mantissa}e{int(exponent)}".replace("-", "−")
     text = f"{x:.{digits}g}"

@@ -45,6 +45,7 @@ class Canvas(QWidget):
     """Shows the session's frame. Wheel zooms, dragging the ground pans, a click selects or folds."""
 
     node_clicked = Signal(int)
+    node_opened = Signal(int)  # an op was clicked twice
 
     def __init__(self, session: Session, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -56,6 +57,7 @@ class Canvas(QWidget):
         self.session = session
         self.theme = theme
         self.reduced_motion = False
+        self.pace = 1.0  # of folding and of the camera
         self._resting: QImage | None = None
         self._resting_key: Any = None
         self._resting_transform = QTransform()
@@ -256,8 +258,9 @@ class Canvas(QWidget):
             t > floor(t),
             self.size(),
             ratio,
-            self.theme.name,
+            self.theme,
             text.language(),
+            text.number_style(),
             look.notation,
         )
         resting = self._resting
@@ -343,11 +346,11 @@ class Canvas(QWidget):
         self.update()
 
     def _share(self, seconds: float) -> float:
-        x = min(self._clock.elapsed() / 1000 / seconds, 1.0)
+        x = min(self._clock.elapsed() / 1000 * self.pace / seconds, 1.0)
         return x * x * (3 - 2 * x)
 
     def _animate(self) -> None:
-        elapsed = self._clock.elapsed() / 1000
+        elapsed = self._clock.elapsed() / 1000 * self.pace
         if elapsed >= FOLD_SECONDS:
             self._fold_from = None
         if elapsed >= CAMERA_SECONDS:
@@ -367,7 +370,7 @@ class Canvas(QWidget):
                 and self._shown_layout is not None
                 and old.topology is self._shown_layout.topology
             )
-            if same_graph and not self.reduced_motion and self.isVisible():
+            if same_graph and "folded" in changed and not self.reduced_motion and self.isVisible():
                 self._fold_from = old
                 self._camera_from = self._camera_to = None
                 self._clock.start()
@@ -471,8 +474,12 @@ class Canvas(QWidget):
         k = self.session.layout.box_at(point.x(), point.y())
         if k is None:
             self.show_everything()
+            return
+        box = self.session.layout.boxes[k]
+        if box.kind == "node" and self.session.trace.graph.ops[box.node] is not None:
+            self.node_opened.emit(box.node)
         else:
-            self.show_nodes({self.session.layout.boxes[k].node}, most=2.4)
+            self.show_nodes({box.node}, most=2.4)
 
     def leaveEvent(self, event: QEvent) -> None:
         self._hovered_box = self._hovered_edge = None
@@ -511,7 +518,7 @@ class Canvas(QWidget):
             name = playback.node_words(graph, box.node, session.notation)
             lines = [name]
             if box.kind == "scope":
-                lines = [paint.scope_title(box.scope), tr("click to unfold")]
+                lines = [text.scope_title(box.scope), tr("click to unfold")]
             elif graph.ops[box.node] is not None:
                 lines[0] = f"{name} = {playback.formula_words(graph, box.node, session.notation)}"
             value, grad = frame.value(k), frame.grad(k)

@@ -35,7 +35,7 @@ from PySide6.QtGui import (
 from explorer.model import text
 from explorer.model.session import Session
 from explorer.model.text import tr
-from explorer.view.fonts import ui_font
+from explorer.view.fonts import picture_font
 from explorer.view.paint import (
     Look,
     limits,
@@ -234,7 +234,7 @@ def _outline(words: str, size: str, weight: str) -> str:
     """The outline of a line of text as SVG path data, its baseline starting at (0, 0)."""
     path = QPainterPath()
     path.addText(
-        QPointF(0, 0), ui_font(float(size), bold=float(weight) > 500), unescape(words, {"&quot;": '"'})
+        QPointF(0, 0), picture_font(float(size), bold=float(weight) > 500), unescape(words, {"&quot;": '"'})
     )
     data, k = [], 0
     while k < path.elementCount():

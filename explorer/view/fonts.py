@@ -1,6 +1,7 @@
 """The faces the window draws with: Latin, maths and Japanese, all bundled, never the system's.
 
-Used by the application at start-up (`load_fonts`) and by everything that sets a font (`ui_font`).
+Used by the application at start-up (`load_fonts`), by widgets (`ui_font`) and by what is drawn in scene
+coordinates or into a file (`picture_font`).
 Knows files and families, nothing about themes, sizes of widgets or languages.
 """
 
@@ -27,8 +28,26 @@ def load_fonts() -> None:
             raise RuntimeError(f"cannot read the font {FONTS / name}")
 
 
+_interface_scale = 1.0
+
+
+def set_interface_scale(scale: float) -> None:
+    """Make the interface's letters `scale` times as large; widgets take it up when they are built again."""
+    global _interface_scale
+    _interface_scale = scale
+
+
+def interface_scale() -> float:
+    return _interface_scale
+
+
 def ui_font(pixel_size: float, bold: bool = False) -> QFont:
-    """The interface's font at a size in pixels, digits all equally wide so that columns of numbers align."""
+    """The interface's font; the size is in pixels at a scale of 1."""
+    return picture_font(pixel_size * _interface_scale, bold)
+
+
+def picture_font(pixel_size: float, bold: bool = False) -> QFont:
+    """A font at a size in pixels, digits all equally wide so that columns of numbers align."""
     font = QFont()
     font.setFamilies(list(FAMILIES))
     font.setPixelSize(max(1, round(pixel_size)))

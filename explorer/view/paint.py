@@ -32,9 +32,9 @@ from explorer.model.frame import COMPUTING, GHOST, Frame
 from explorer.model.layout import Area, Box, Edge, Layout
 from explorer.model.layout.geometry import BOX, HEAD
 from explorer.model.playback import formula_labels, node_label, shown_name
-from explorer.model.text import Label, tr
+from explorer.model.text import Label, scope_title
 from explorer.view import colormap
-from explorer.view.fonts import ui_font
+from explorer.view.fonts import picture_font
 from explorer.view.theme import Theme
 from scenes.scene import Notation
 
@@ -171,49 +171,22 @@ def paint_moving(painter: QPainter, frame: Frame, look: Look) -> None:
 def _paint_area(painter: QPainter, area: Area, theme: Theme, zoom: float) -> None:
     rect = QRectF(area.x0, area.y0, area.x1 - area.x0, area.y1 - area.y0)
     fill = QColor(theme.area if area.depth % 2 else theme.canvas)
-    painter.setPen(QPen(QColor(theme.area_line), max(1.0, 0.8 / zoom)))
+    painter.setPen(QPen(QColor(theme.area_line), max(1.0, 0.8 / zoom) * theme.stroke))
     painter.setBrush(fill)
     painter.drawRoundedRect(rect, 9, 9)
     if zoom < DOTS:
         return
     words = f"▾ {scope_title(area.scope)}"
-    size = min(max(12.0, 10.5 / zoom), HEAD - 2 if zoom > 0.5 else HEAD + 6)
-    width = QFontMetricsF(ui_font(size, bold=area.time is not None)).horizontalAdvance(words)
+    size = min(max(12.0, 10.5 / zoom) * theme.lettering, HEAD - 2 if zoom > 0.5 else HEAD + 6)
+    width = QFontMetricsF(picture_font(size, bold=area.time is not None)).horizontalAdvance(words)
     size *= min(1.0, (rect.width() - 14) / max(width, 1.0))  # shrink rather than clip
-    painter.setFont(ui_font(size, bold=area.time is not None))
+    painter.setFont(picture_font(size, bold=area.time is not None))
     painter.setPen(QColor(theme.header))
     painter.drawText(
         QRectF(rect.left() + 8, rect.top() + 1, rect.width() - 12, HEAD),
         Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft,
         words,
     )
-
-
-def scope_title(path: str) -> str:
-    """A scope's name in the present language where it is one of the usual ones."""
-    outer, _, name = path.rpartition("/")
-    if name.startswith("t="):
-        return f"t = {name[2:]}"
-    usual = {
-        "parameters": tr("parameters"),
-        "initial": tr("initial state"),
-        "loss": tr("loss"),
-        "input": tr("input"),
-        "output": tr("output"),
-        "inputs": tr("inputs"),
-    }
-    if "t=" in outer:  # inside a cell these are its gates
-        usual |= {
-            "forget": tr("forget gate"),
-            "input": tr("input gate"),
-            "output": tr("output gate"),
-            "candidate": tr("candidate"),
-        }
-    if name in usual:
-        return usual[name]
-    if name.startswith("layer") and name[5:].strip().isdigit():
-        return tr("layer {n}").format(n=name[5:].strip())
-    return name
 
 
 # Edges
@@ -262,6 +235,7 @@ def _paint_edge(painter: QPainter, frame: Frame, look: Look, k: int, path: QPain
             colour = QColor(theme.state_line)
             if not flowed:
                 colour.setAlpha(120)
+    width *= theme.stroke
     pen = QPen(colour, max(width, 0.9 / zoom))
     pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
     pen.setCapStyle(Qt.PenCapStyle.FlatCap)
@@ -323,7 +297,7 @@ def _paint_slope(
         return
     theme = look.theme
     size = min(max(11.0, LEGIBLE / zoom), 30.0 if words == "× 1" else 16.0)
-    font = ui_font(size, bold=True)
+    font = picture_font(size, bold=True)
     metrics = QFontMetricsF(font)
     w, h = metrics.horizontalAdvance(words) + size * 0.8, size * 1.45
     start, stop = edge.points[-2], edge.points[-1]
@@ -383,10 +357,10 @@ def _paint_box(painter: QPainter, frame: Frame, look: Look, k: int, box: Box, zo
     if zoom < DOTS:
         painter.fillRect(rect, QColor(border if state != GHOST else theme.ghost))
         return
-    pen = QPen(QColor(border), max(1.4, 0.9 / zoom))
+    pen = QPen(QColor(border), max(1.4, 0.9 / zoom) * theme.stroke)
     ink = QColor(theme.ink)
     if state == GHOST:
-        pen = QPen(QColor(theme.ghost), max(1.1, 0.8 / zoom))
+        pen = QPen(QColor(theme.ghost), max(1.1, 0.8 / zoom) * theme.stroke)
         pen.setDashPattern([3.0, 3.0])
         fill, ink = theme.canvas, QColor(theme.faint_ink)
     if state == COMPUTING or frame.sending[k]:
@@ -396,7 +370,7 @@ def _paint_box(painter: QPainter, frame: Frame, look: Look, k: int, box: Box, zo
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(glow)
         painter.drawRoundedRect(rect.adjusted(-5, -5, 5, 5), 11, 11)
-        pen = QPen(lit, max(2.6, 1.6 / zoom))
+        pen = QPen(lit, max(2.6, 1.6 / zoom) * theme.stroke)
     if box.kind == "scope":  # a second sheet behind: something is inside
         painter.setPen(pen)
         painter.setBrush(QColor(fill))
@@ -429,7 +403,7 @@ def _paint_small(
     """A large symbol, and a coloured bar each for value and gradient."""
     rect = _rect(box)
     bars = 9.0
-    size = min(LEGIBLE / zoom, box.h - bars - 6)
+    size = min(LEGIBLE * look.theme.lettering / zoom, box.h - bars - 6)
     paint_label(painter, rect.adjusted(3, 2, -3, -bars - 2), box_label(frame, look, box), size, ink)
     _paint_heat(
         painter, QRectF(rect.left() + 5, rect.bottom() - 10, box.w - 10, 4), frame.value(k), look, False
@@ -456,13 +430,15 @@ def _paint_full(
     elif op is None:
         note = text.shape(graph.values[box.node].shape)
     if note:
-        font = ui_font(9.0)
+        font = picture_font(9.0 * theme.lettering)
         painter.setFont(font)
         painter.setPen(QColor(theme.faint_ink))
         width = min(QFontMetricsF(font).horizontalAdvance(note), rect.width() * 0.5)
         painter.drawText(label_rect, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, note)
         label_rect.setRight(label_rect.right() - width - 3)
-    paint_label(painter, label_rect, box_label(frame, look, box), 15.0, ink, left=bool(note))
+    paint_label(
+        painter, label_rect, box_label(frame, look, box), 15.0 * theme.lettering, ink, left=bool(note)
+    )
     value_rect = QRectF(rect.left() + 9, rect.bottom() - 2 * strip - 6, rect.width() - 14, strip)
     grad_rect = QRectF(rect.left() + 9, rect.bottom() - strip - 3.5, rect.width() - 14, strip)
     value, grad = frame.value(k), frame.grad(k)
@@ -473,7 +449,7 @@ def _paint_full(
         _role_tick(painter, grad_rect, theme.gradient, arrived > 0)
         if 0 < arrived < expected:
             words = f"{arrived}/{expected}"
-            font = ui_font(9.5, bold=True)
+            font = picture_font(9.5, bold=True)
             width = QFontMetricsF(font).horizontalAdvance(words) + 5
             painter.setFont(font)
             painter.setPen(QColor(theme.gradient))
@@ -498,7 +474,7 @@ def paint_label(
     if width > rect.width() and size > 5:
         paint_label(painter, rect, labels, max(size * rect.width() / width * 0.98, 5.0), ink, left=left)
         return
-    bold, index = ui_font(size, bold=True), ui_font(size * INDEX)
+    bold, index = picture_font(size, bold=True), picture_font(size * INDEX)
     x = rect.left() if left else rect.center().x() - width / 2
     baseline = rect.center().y() + QFontMetricsF(bold).capHeight() / 2
     painter.setPen(ink)
@@ -515,10 +491,10 @@ def paint_label(
 
 
 def _label_width(label: Label, size: float) -> float:
-    base = QFontMetricsF(ui_font(size, bold=True)).horizontalAdvance(label.base)
+    base = QFontMetricsF(picture_font(size, bold=True)).horizontalAdvance(label.base)
     if not label.sub and not label.sup:
         return base
-    metrics = QFontMetricsF(ui_font(size * INDEX))
+    metrics = QFontMetricsF(picture_font(size * INDEX))
     return base + 1.0 + max(metrics.horizontalAdvance(label.sub), metrics.horizontalAdvance(label.sup))
 
 
@@ -566,14 +542,14 @@ def _paint_heat(
     width = rect.width() / columns
     digits = 4 if columns == 1 else 2
     words = [text.number(x, digits) for x in cells[0]]
-    size = min(10.5, rect.height() - 1.5)
-    metrics = QFontMetricsF(ui_font(size, bold=columns == 1))
+    size = min(10.5 * theme.lettering, rect.height() - 1.0)
+    metrics = QFontMetricsF(picture_font(size, bold=columns == 1))
     widest = max(metrics.horizontalAdvance(w) for w in words)
     if widest > width - 3:
         size *= (width - 3) / widest
     if size * zoom < 6:
         return
-    painter.setFont(ui_font(size, bold=columns == 1))
+    painter.setFont(picture_font(size, bold=columns == 1))
     for j, word in enumerate(words):
         shade = QColor(*(int(c) for c in colours[0, j]))
         painter.setPen(QColor("#14171f") if _luminance(shade) > 0.45 else QColor("#ffffff"))

@@ -1,15 +1,37 @@
-"""What the window remembers between runs: language, theme, panels, recent files. On QSettings."""
+"""What the window remembers between runs: preferences, panels, recent files. On QSettings."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QByteArray, QSettings
 
-from explorer.model.text import LANGUAGES, system_language
+from explorer.model.text import LANGUAGES, NUMBER_STYLES, system_language
+from explorer.view import colormap
 from explorer.view.theme import THEMES
 
 MOST_RECENT = 12
+TEXT_SIZES = (100, 125, 150)  # percent
+PACES = (0.5, 1.0, 2.0)  # of folding and of the camera; 1 is the usual one
+
+
+class _Remembered:
+    """A property of Settings that is one of several values; anything else that is stored is the default."""
+
+    def __init__(self, allowed: Callable[[], Sequence[Any]], default: Any) -> None:
+        self.allowed, self.default = allowed, default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, settings: Settings, owner: type) -> Any:
+        stored = str(settings.store.value(self.name, ""))
+        return next((value for value in self.allowed() if str(value) == stored), self.default)
+
+    def __set__(self, settings: Settings, value: Any) -> None:
+        settings.store.setValue(self.name, str(value))
 
 
 class Settings:
@@ -32,14 +54,18 @@ class Settings:
     def language(self, code: str) -> None:
         self.store.setValue("language", code)
 
-    @property
-    def theme(self) -> str:
-        stored = str(self.store.value("theme", ""))
-        return stored if stored in THEMES else "light"
+    theme = _Remembered(lambda: tuple(THEMES), "light")
+    colormap = _Remembered(lambda: ("", *colormap.names()), "")  # empty: the theme's own
+    number_style = _Remembered(lambda: NUMBER_STYLES, "automatic")
+    text_size = _Remembered(lambda: TEXT_SIZES, 100)
+    pace = _Remembered(lambda: PACES, 1.0)
+    reduced_motion = _Remembered(lambda: (False, True), False)
+    tour_seen = _Remembered(lambda: (False, True), False)
 
-    @theme.setter
-    def theme(self, name: str) -> None:
-        self.store.setValue("theme", name)
+    def forget_preferences(self) -> None:
+        """Back to how a new window looks; the language stays."""
+        for name in ("theme", "colormap", "number_style", "text_size", "pace", "reduced_motion"):
+            self.store.remove(name)
 
     @property
     def recent(self) -> list[str]:

@@ -31,7 +31,7 @@ from explorer.model.session import Session
 from explorer.model.text import tr
 from explorer.system import use_utf8
 from explorer.view.camera import INSET, MARGIN, Camera
-from explorer.view.fonts import load_fonts, ui_font
+from explorer.view.fonts import load_fonts, picture_font
 from explorer.view.paint import (
     Look,
     bounds,
@@ -142,12 +142,12 @@ def paint_caption(painter: QPainter, source: Source, theme: Theme, width: int, h
     ]
     for words, share, centre, ink, bold in rows:
         size = strip * share
-        metrics = QFontMetricsF(ui_font(size, bold))
+        metrics = QFontMetricsF(picture_font(size, bold))
         wide = metrics.horizontalAdvance(words)
         if wide > room:
             size = max(size * room / wide, size * 0.7)
-            metrics = QFontMetricsF(ui_font(size, bold))
-        painter.setFont(ui_font(size, bold))
+            metrics = QFontMetricsF(picture_font(size, bold))
+        painter.setFont(picture_font(size, bold))
         painter.setPen(QColor(ink))
         row = QRectF(left, top + strip * (centre - 0.2), room, strip * 0.4)
         fitting = metrics.elidedText(words, Qt.TextElideMode.ElideRight, room)

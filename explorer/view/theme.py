@@ -1,4 +1,4 @@
-"""Colours: one accent per role, a light and a dark theme, and the palette that they give the widgets."""
+"""Colours: one accent per role; a light, a dark and a projector theme, and the palette of the widgets."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ class Theme:
     target_fill: str
     loss_fill: str
     colormap: str
+    stroke: float = 1.0  # thickness of lines in the picture, of the usual
+    lettering: float = 1.0  # size of letters in the picture and of the interface, of the usual
 
 
 LIGHT = Theme(
@@ -97,11 +99,42 @@ DARK = Theme(
     loss_fill="#36212d",
     colormap="diverging-dark",
 )
-THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
+# For the back row: black on white, deep colours, thicker lines, larger letters.
+PROJECTOR = Theme(
+    name="projector",
+    dark=False,
+    window="#ffffff",
+    base="#ffffff",
+    canvas="#ffffff",
+    ink="#000000",
+    faint_ink="#333a45",
+    line="#5f6878",
+    ghost="#707784",
+    area="#f0f4fb",
+    area_line="#7d8798",
+    header="#161c28",
+    box="#ffffff",
+    accent="#0b3fc4",
+    value="#0046c7",
+    gradient="#c00000",
+    parameter="#7d4e00",
+    input="#00612b",
+    target="#581aa6",
+    loss="#9c0057",
+    state_line="#005f68",
+    parameter_fill="#fff0c2",
+    input_fill="#dcf5e4",
+    target_fill="#ecdffc",
+    loss_fill="#fddcec",
+    colormap="diverging-strong",
+    stroke=1.4,
+    lettering=1.2,
+)
+THEMES = {theme.name: theme for theme in (LIGHT, DARK, PROJECTOR)}
 
 
 def theme_title(theme: Theme) -> str:
-    return {"light": tr("Light"), "dark": tr("Dark")}[theme.name]
+    return {"light": tr("Light"), "dark": tr("Dark"), "projector": tr("Projector")}[theme.name]
 
 
 def palette(theme: Theme) -> QPalette:

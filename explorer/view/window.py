@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from html import escape
@@ -47,7 +47,7 @@ from explorer.model.actions import ACTIONS, MENUS, Action
 from explorer.model.files import FileError, Recoverable, recoverable
 from explorer.model.files.document import Document
 from explorer.model.finding import hidden_by
-from explorer.model.playback import advanced
+from explorer.model.playback import advanced, node_words
 from explorer.model.session import LASTING, Session
 from explorer.model.text import LANGUAGES, tr
 from explorer.view import dialogs
@@ -82,6 +82,7 @@ TOOLBAR = (
     "",
     "fold_all",
     "unfold_all",
+    "roll_time",
 )
 FILE_ENDINGS = (".backstep", ".json")
 KEEP_EVERY = 60_000  # milliseconds after which unsaved work is kept at the latest
@@ -114,9 +115,11 @@ class Window(QMainWindow):
         room = QGuiApplication.primaryScreen().availableGeometry()
         self.resize(min(1280, room.width()), min(760, room.height()))
         load_panels()
+        self._dress()  # a panel's title keeps the font that it is born with
         self.desk = Desk(self._arrange)
         self.panels: dict[str, Panel] = {id: cls(self) for id, cls in PANELS.items()}
         self.canvas = Canvas(self._session, self.theme)
+        self.canvas.node_opened.connect(lambda node: self.look_closer((node,)))
         self.canvas.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.canvas.customContextMenuRequested.connect(self._canvas_menu)
         self._set_motion()
@@ -184,13 +187,6 @@ class Window(QMainWindow):
 
     def _build(self) -> None:
         """Everything that has words or colours; again after a change of language or theme."""
-        app = QApplication.instance()
-        assert isinstance(app, QApplication)
-        app.setStyle("Fusion")
-        app.setPalette(palette(self.theme))
-        set_interface_scale(self.settings.text_size / 100 * self.theme.lettering)
-        app.setFont(ui_font(13))
-        app.setStyleSheet(style_sheet(self.theme))
         self.canvas.theme = self.theme
         self.canvas.retranslate()
         self.banner.restyle(self.theme)
@@ -210,6 +206,16 @@ class Window(QMainWindow):
         if self._tour is not None:
             self.show_tour(self._tour.at)
         self.canvas.update()
+
+    def _dress(self) -> None:
+        """Style, colours and letters of the application."""
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        app.setStyle("Fusion")
+        app.setPalette(palette(self.theme))
+        set_interface_scale(self.settings.text_size / 100 * self.theme.lettering)
+        app.setFont(ui_font(13))
+        app.setStyleSheet(style_sheet(self.theme))
 
     def _build_actions(self) -> None:
         for old in self.actions_by_id.values():
@@ -639,6 +645,7 @@ class Window(QMainWindow):
         self._set_motion()
         self.theme = self._chosen_theme()
         before = interface_scale()
+        self._dress()
         self._build()
         if interface_scale() != before and self.desk.arranged:
             sides = [p for p in self.panels.values() if p.area != Qt.DockWidgetArea.BottomDockWidgetArea]
@@ -714,6 +721,17 @@ class Window(QMainWindow):
             self._palette = Palette(self)
         return self._palette
 
+    def look_closer(self, nodes: Sequence[int]) -> None:
+        """Show ops scalar by scalar, in front of the place where the first of them stands."""
+        from explorer.view.lens import Lens
+
+        first = max(nodes, default=0)
+        name = node_words(self.session.trace.graph, first, self.session.notation)
+        title = tr("{name}, scalar by scalar").format(name=name)
+        x0, y0, x1, y1 = self.session.layout.rects[self.session.layout.box_of_node[first]]
+        start = self.canvas.transform().mapRect(QRectF(x0, y0, x1 - x0, y1 - y0)).toRect()
+        self.attempt(lambda: Lens(self.canvas, nodes, title, start).open())
+
     def find_node(self) -> None:
         self.search.open()
 
@@ -772,6 +790,7 @@ class Window(QMainWindow):
             if node not in self.session.state.selection:
                 self.session.update(selection=(node,))
             groups: tuple[tuple[str, ...], ...] = (
+                ("look_inside", "look_inside_scope"),
                 ("reveal", "zoom_to_selection", "show_in_outline"),
                 ("copy_value", "copy_csv", "copy_latex", "copy_text", "copy_picture"),
                 ("fold_around", "fold_all", "unfold_all"),
@@ -966,7 +985,7 @@ def style_sheet(theme: Theme) -> str:
     return f"""
     QMainWindow::separator {{ background: {theme.line}; width: 3px; height: 3px; }}
     QMainWindow::separator:hover {{ background: {theme.accent}; }}
-    QDockWidget {{ color: {theme.ink}; font-size: {ui_font(13).pixelSize()}px; }}
+    QDockWidget {{ color: {theme.ink}; }}
     QDockWidget::title {{
         background: {theme.window}; padding: 5px 8px; border-bottom: 1px solid {theme.line};
     }}

@@ -1,4 +1,4 @@
-"""Makes assets/colormaps.json: two diverging maps of our own, drawn in OKLab.
+"""Makes assets/colormaps.json: three diverging maps of our own, drawn in OKLab.
 
 `python tests/assets/make_colormaps.py` rewrites the file; a test compares the two. Each arm goes from a
 neutral centre to its end in even steps of lightness; the chroma rises faster, so that small values have
@@ -16,6 +16,7 @@ CENTRE = 128
 MAPS = {
     "diverging-light": (0.970, 0.530, (257.0, 0.170), (52.0, 0.160)),
     "diverging-dark": (0.280, 0.790, (250.0, 0.140), (58.0, 0.165)),
+    "diverging-strong": (1.000, 0.400, (262.0, 0.200), (48.0, 0.120)),  # for projectors and print
 }
 
 # OKLab (Björn Ottosson, 2020): linear sRGB to cone responses, and their cube roots to L, a, b.

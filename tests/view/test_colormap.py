@@ -9,7 +9,7 @@ import pytest
 
 from explorer.view import colormap
 
-MAPS = ["diverging-light", "diverging-dark"]
+MAPS = ["diverging-light", "diverging-dark", "diverging-strong"]
 GENERATOR = Path(__file__).resolve().parents[1] / "assets" / "make_colormaps.py"
 # How linear sRGB looks without one kind of cone (Machado, Oliveira, Fernandes 2009, full severity).
 SIGHT = {

@@ -31,7 +31,7 @@ from explorer.view.theme import Theme
 from scenes import SCENES
 from scenes.scene import FAMILIES, Scene
 
-_thumbnails: dict[tuple[str, str, int, int], QPixmap] = {}
+_thumbnails: dict[tuple[str, Theme, int, int], QPixmap] = {}
 
 
 def family_title(family: str) -> str:
@@ -46,7 +46,7 @@ def family_title(family: str) -> str:
 
 def thumbnail(scene: Scene, theme: Theme, width: int, height: int, ratio: float) -> QPixmap:
     """The scene's graph with every gradient arrived, small; drawn once per theme."""
-    key = (scene.id, theme.name, width, round(ratio * 100))
+    key = (scene.id, theme, width, round(ratio * 100))
     if key not in _thumbnails:
         session = Session()
         session.open_scene(scene.id)

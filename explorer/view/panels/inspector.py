@@ -75,7 +75,7 @@ class Inspector(Panel):
         copy = QToolButton()
         copy.setIcon(icon("copy", self.theme.ink))
         copy.setToolTip(tr("Copy the value as NumPy code"))
-        copy.clicked.connect(self.host.copy_value)
+        copy.clicked.connect(lambda: self.host.copy_value())
         head.addWidget(copy)
         column.addLayout(head)
         where = " / ".join(graph.scopes[node])

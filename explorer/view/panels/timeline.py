@@ -6,7 +6,17 @@ from __future__ import annotations
 from math import floor
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
+from PySide6.QtGui import (
+    QColor,
+    QFontMetricsF,
+    QHelpEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPolygonF,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -30,6 +40,14 @@ from explorer.view.theme import Theme
 BUTTONS = ("first", "previous_scope", "step_back", "play", "step_forward", "next_scope", "last", "loop")
 
 
+BAR = 16.0  # its height, in pixels
+
+
+def small_height() -> float:
+    """The height of a line of the small print above and below the bar."""
+    return QFontMetricsF(ui_font(10.5)).height()
+
+
 class Scrubber(QWidget):
     """The bar. Press or drag anywhere to go there."""
 
@@ -41,10 +59,15 @@ class Scrubber(QWidget):
         self.setMouseTracking(True)
 
     def sizeHint(self) -> QSize:
-        return QSize(300, 50)
+        return QSize(300, round(self.top + BAR + small_height()))
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(120, 50)
+        return QSize(120, self.sizeHint().height())
+
+    @property
+    def top(self) -> float:
+        """Where the bar begins, below the numbers of the chapters."""
+        return small_height() + 6.0
 
     def x_of(self, t: float) -> float:
         return 10 + (self.width() - 20) * t / max(self.session.end, 1)
@@ -58,7 +81,7 @@ class Scrubber(QWidget):
         if self.session.recording is None:
             return
         trace, state, theme = self.session.trace, self.session.state, self.theme
-        top, height = 20.0, 16.0
+        top, height = self.top, BAR
         loss = trace.forward_end
         stretches: list[tuple[float, float, str, str]] = [
             (0, loss, theme.value, tr("forward")),
@@ -75,7 +98,7 @@ class Scrubber(QWidget):
             painter.setFont(ui_font(10.5))
             if painter.fontMetrics().horizontalAdvance(words) < rect.width() - 8:
                 painter.setPen(QColor(theme.faint_ink))
-                label = QRectF(rect.left(), top + height, rect.width(), 14)
+                label = QRectF(rect.left(), top + height, rect.width(), small_height())
                 painter.drawText(label, Qt.AlignmentFlag.AlignCenter, words)
         painter.setPen(QPen(QColor(theme.canvas), 1))
         for mark in playback.boundaries(trace, "time")[1:-1]:
@@ -115,7 +138,7 @@ class Scrubber(QWidget):
             painter.drawLine(QPointF(x, top - 7), QPointF(x, top))
             width = painter.fontMetrics().horizontalAdvance(numbers)
             if x - width / 2 > right + 3:
-                painter.drawText(QRectF(x - 30, 0, 60, 13), Qt.AlignmentFlag.AlignCenter, numbers)
+                painter.drawText(QRectF(x - 30, 0, 60, small_height()), Qt.AlignmentFlag.AlignCenter, numbers)
                 right = x + width / 2
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -144,7 +167,7 @@ class Scrubber(QWidget):
             near = [
                 titles
                 for mark, _, titles in self._chapter_marks()
-                if abs(mark - x) < 7 and event.pos().y() < 22
+                if abs(mark - x) < 7 and event.pos().y() < self.top + 2
             ]
             words = (
                 near[0]
