@@ -340,7 +340,7 @@ class Metric:
         rank_width = [widest(widths, layer) for layer in layers]
         rank_plain = [widest(plain, layer) for layer in layers]
         tracks, counts = self._gap_tracks(t, rows)
-        room = self._room(t)
+        room = self._room(t) if any(t.children.values()) else counts
         back = _back_nets(t)
         lefts = [(0.0 if t.in_ports else PAD) + (TRACK * len(back) if room[-1] else 0.0)]
         for r in range(len(t.layers) - 1):

@@ -12,6 +12,8 @@ from functools import lru_cache
 import highspy
 import numpy as np
 
+DENSE = 2500  # edges of a template, beyond which its program would take seconds
+
 Separation = tuple[int, int, float]  # upper, lower, least distance of centres
 Attraction = tuple[int, int, float, float]  # p, q, offset, weight: weight * |y_p + offset − y_q|
 Equality = tuple[int, int, float]  # y_p + offset = y_q
@@ -27,6 +29,8 @@ def solve(
 ) -> np.ndarray:
     """Heights of n elements. `wishes` are groups of equalities that are dropped, last group first, when
     they contradict each other, and so are `locks`, before the first group is."""
+    if len(attractions) > DENSE and not equalities and not any(wishes):
+        return _swept(n, separations, attractions)
     for count, kept in [*((k, locks) for k in range(len(wishes), 0, -1)), (len(wishes), ()), (0, ())]:
         wanted = [*equalities, *(w for group in wishes[:count] for w in group)]
         y = _solve(n, (*separations, *kept), tuple(attractions), tuple(wanted))
@@ -35,6 +39,45 @@ def solve(
     y = _solve(n, tuple(separations), tuple(attractions), ())
     assert y is not None, "separations of a layered drawing can always be met"
     return np.array(y)
+
+
+def _swept(n: int, separations: list[Separation], attractions: list[Attraction]) -> np.ndarray:
+    """Heights for a template too dense for a linear program: every rank in turn moves to the mean of what its
+    boxes are tied to, kept in order and apart by isotonic regression."""
+    above = {b: (a, gap) for a, b, gap in separations}
+    below = {a: b for a, b, _ in separations}
+    ranks, stacked = [], np.zeros(n)
+    for first in (i for i in range(n) if i not in above):
+        rank = [first]
+        while rank[-1] in below:
+            rank.append(below[rank[-1]])
+            before, gap = above[rank[-1]]
+            stacked[rank[-1]] = stacked[before] + gap
+        ranks.append(np.array(rank))
+    p, q = (np.array([a[k] for a in attractions]) for k in (0, 1))
+    offset, weight = (np.array([a[k] for a in attractions], dtype=float) for k in (2, 3))
+    pull = np.maximum(np.bincount(p, weight, n) + np.bincount(q, weight, n), 1e-9)
+    y = stacked.copy()
+    for rank in ranks:
+        y[rank] -= y[rank].mean()
+    for _ in range(6):
+        for rank in ranks:
+            wanted = np.bincount(p, weight * (y[q] - offset), n) + np.bincount(q, weight * (y[p] + offset), n)
+            tied = pull[rank] > 1e-6
+            goal = np.where(tied, wanted[rank] / pull[rank], y[rank])
+            y[rank] = stacked[rank] + _increasing(goal - stacked[rank])
+    return np.round(y - y.min(), 3)
+
+
+def _increasing(values: np.ndarray) -> np.ndarray:
+    """The closest values that do not decrease (pool adjacent violators)."""
+    blocks: list[list[float]] = []  # mean and size
+    for v in values.tolist():
+        blocks.append([v, 1.0])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (a, m), (b, k) = blocks[-2:]
+            blocks[-2:] = [[(a * m + b * k) / (m + k), m + k]]
+    return np.repeat([b[0] for b in blocks], [int(b[1]) for b in blocks])
 
 
 @lru_cache(maxsize=512)

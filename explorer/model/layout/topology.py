@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ _TIME = re.compile(r"t=-?\d+")
 _STEP = re.compile(r"t=-?\d+(…-?\d+)?")  # one step, or a range of steps that is shown as one
 _LINEAR = frozenset({"add", "add_n", "subtract", "multiply"})  # ops that a state line may run through
 LONGEST_SPINE = 3
+DENSE = 1500  # edges in one template, beyond which its order is not polished
 ONCE = "parameters=once"  # stands among the folded scopes when shared leaves are drawn once
 LONG = 50  # a sequence of more steps opens with its middle as one column
 
@@ -616,7 +618,8 @@ class _Order:
         """Barycentre sweeps from several starts, then exchange of neighbours; a spine stays on top."""
         t = self.t
         best: tuple[int, list[list[int]]] | None = None
-        for start in range(4):
+        dense = len(t.chains) > DENSE
+        for start in range(1 if dense else 4):
             if start == 1:
                 for layer in t.layers:
                     layer.reverse()
@@ -624,7 +627,7 @@ class _Order:
                 for layer in t.layers:
                     layer.sort(key=lambda i: (i * 2654435761 * start) % 1000003)
             self._number()
-            for sweep in range(12):
+            for sweep in range(4 if dense else 12):
                 order = range(1, len(t.layers)) if sweep % 2 == 0 else range(len(t.layers) - 2, -1, -1)
                 for r in order:
                     self._sort_layer(r, self.up if sweep % 2 == 0 else self.down)
@@ -636,7 +639,8 @@ class _Order:
         if best is not None:
             t.layers = best[1]
         self._number()
-        self._exchange_neighbours()
+        if not dense:
+            self._exchange_neighbours()
         self._match_recurring_ports()
 
     def _number(self) -> None:
@@ -657,13 +661,14 @@ class _Order:
             self.position[i] = k - (len(layer) - 1) / 2
 
     def _crossings(self) -> int:
+        """Pairs of lines between neighbouring ranks that cross: inversions, counted by insertion."""
         total = 0
         for layer in self.t.layers[1:]:
-            segments = sorted((self.position[p], self.position[q]) for q in layer for p in self.up[q])
-            if len(segments) > 1500:
-                return 0
-            for k, (p, q) in enumerate(segments):
-                total += sum(1 for p2, q2 in segments[k + 1 :] if p < p2 and q > q2)
+            arrived: list[float] = []
+            for _, y in sorted((self.position[p], self.position[q]) for q in layer for p in self.up[q]):
+                at = bisect_right(arrived, y)
+                total += len(arrived) - at
+                arrived.insert(at, y)
         return total
 
     def _exchange_neighbours(self) -> None:
