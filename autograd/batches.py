@@ -1,8 +1,8 @@
 """Replay of scalar graphs by the hundred thousand: nodes of one op on one level are one NumPy call.
 
-Values stand in one array, leaves first, then batch by batch; every edge has a row
-of its own for the contribution that flows over it, and a gradient is pulled together from its rows. The
-formulas are the ops' own, run on whole batches.
+Values stand in one array, leaves first, then batch by batch. Every edge has a row of its own for the
+contribution that flows over it, but where an op hands its gradient on as it is, as a sum does; a gradient is
+pulled together from these rows and from such gradients. The formulas are the ops' own, run on whole batches.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from autograd.narrow import NarrowPlan
 from autograd.plan import Everything, Plan
 from autograd.tape import Bound, Tape
 
-NOTHING, SEED = 0, 1  # rows of the edges' array that are no edge: a zero, and the output's own gradient
+NOTHING, SEED = 0, 1  # rows of the flows that are no edge: a zero, and the output's own gradient
 NARROW = 16  # with fewer nodes to a batch, calling NumPy costs more than it saves
 
 
@@ -41,7 +41,6 @@ class ScalarPlan:
         self._place = np.empty(len(graph), np.int32)  # node -> row of the values
         self._place[batches.order] = np.arange(len(graph))
         self._values = values[batches.order]
-        self._grads = np.zeros(len(graph))
         self._leaves = int(batches.bounds[1])
         blocks, rows = [], 2
         for first, last in zip(batches.bounds[1:-1], batches.bounds[2:], strict=True):
@@ -49,10 +48,12 @@ class ScalarPlan:
             arity = batches.starts[nodes[0] + 1] - batches.starts[nodes[0]]
             inputs = batches.edges[batches.starts[nodes] + np.arange(arity)[:, None]]
             blocks.append(_Block(graph, int(first), nodes, inputs, rows))
-            rows += inputs.size
-        self._layout = [(block.first, block.size, block.rows) for block in blocks]
-        self._contributions = np.zeros(rows)
-        self._contributions[SEED] = 1.0
+            rows = blocks[-1].end
+        self._layout = [(block.first, tuple(block.rows)) for block in blocks]
+        # what flows back: contributions of edges, and behind them the gradients of all nodes
+        self._flows = np.zeros(rows + len(graph))
+        self._flows[SEED] = 1.0
+        self._grads = self._flows[rows:]
         recipes = _Recipes()
         with np.errstate(all="ignore"):
             self._forward = self._compile_forward(blocks, recipes)
@@ -97,8 +98,9 @@ class ScalarPlan:
         if not (self._wanted[node] and self.graph.needs_grad[self.graph.inputs[node][slot]]):
             return None
         place = int(self._place[node])
-        first, size, rows = self._layout[bisect_right(self._layout, place, key=itemgetter(0)) - 1]
-        return float(self._contributions[rows + slot * size + place - first])
+        first, rows = self._layout[bisect_right(self._layout, place, key=itemgetter(0)) - 1]
+        start = rows[min(slot, len(rows) - 1)]
+        return float(self._grads[place] if start is None else self._flows[start + place - first])
 
     def _compile_forward(self, blocks: list[_Block], recipes: _Recipes) -> list[Bound]:
         calls: list[Bound] = []
@@ -121,14 +123,9 @@ class ScalarPlan:
                 continue
             g = self._grads[block.first : block.first + block.size]
             pull.emit(calls, block.nodes, g)
-            end = block.rows + block.inputs.size
-            sent = self._contributions[block.rows : end].reshape(block.inputs.shape)
-            if block.sums:
-                calls.append((np.positive, (g, sent)))  # every term receives the gradient itself
-                continue
-            for slot in range(len(block.inputs)):
-                if needs[block.inputs[slot]].any():
-                    calls += recipes.backward(block, slot, g, sent[slot])
+            for slot, start in enumerate(block.rows):
+                if start is not None and needs[block.inputs[slot]].any():
+                    calls += recipes.backward(block, slot, g, self._flows[start : start + block.size])
         leaves = np.empty(self._leaves, np.int64)
         at = np.flatnonzero(self._place < self._leaves)
         leaves[self._place[at]] = at
@@ -214,9 +211,17 @@ class _Block:
         op = graph.ops[int(nodes[0])]
         assert op is not None
         self.op, self.attrs = op, graph.attrs[int(nodes[0])]
-        self.first, self.nodes, self.inputs, self.rows = first, nodes, inputs, rows
+        self.first, self.nodes, self.inputs = first, nodes, inputs
         self.size = len(nodes)
         self.sums = op.name == "add_n"  # all its slots are one matrix
+        # of each slot the first row of its contributions; None where the gradient itself is handed on
+        self.rows: list[int | None] = []
+        for slot in range(1 if self.sums else len(inputs)):
+            g, *others = (np.ones(1) for _ in range(len(inputs) + 2))
+            handed_on = op.vjp(slot, g, others[0], others[1:], self.attrs) is g
+            self.rows.append(None if handed_on else rows)
+            rows += 0 if handed_on else self.size
+        self.end = rows
         self.gathered: list[np.ndarray] = []
         self.out = np.empty(0)
 
@@ -263,16 +268,19 @@ class _Pull:
     """Which rows of contributions make up the gradient of which node."""
 
     def __init__(self, plan: ScalarPlan, blocks: list[_Block], needs: np.ndarray) -> None:
-        self.source = plan._contributions
-        target = np.full(len(self.source), -1, np.int64)  # of each row, the node that receives it
+        self.source = plan._flows
+        grads = len(plan._flows) - len(plan._grads)
+        found = [np.array([[plan.output], [SEED]])]  # who receives, and from which row
         for block in blocks:
-            flows = needs[block.inputs] & plan._wanted[block.nodes]
-            end = block.rows + block.inputs.size
-            target[block.rows : end] = np.where(flows, block.inputs, -1).reshape(-1)
-        target[SEED] = plan.output
-        rows = np.flatnonzero(target >= 0)[::-1]  # of one node, the last consumer first
-        self.rows = rows[np.argsort(target[rows], kind="stable")]
-        self.degree = np.bincount(target[rows], minlength=len(needs))
+            at = np.arange(block.size)
+            for slot, inputs in enumerate(block.inputs):
+                start = block.rows[min(slot, len(block.rows) - 1)]
+                flows = needs[inputs] & plan._wanted[block.nodes]
+                rows = at + (grads + block.first if start is None else start)
+                found.append(np.stack([inputs, rows])[:, flows])
+        target, rows = np.concatenate(found, axis=1)[:, ::-1]  # of one node, the last consumer first
+        self.rows = rows[np.argsort(target, kind="stable")]
+        self.degree = np.bincount(target, minlength=len(needs))
         self.start = np.concatenate([[0], np.cumsum(self.degree)])[:-1]
         self._scratch = np.empty(0)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from autograd.graph import Graph, Tensor
 
-ONE, TWO, MANY = 1, 2, 3  # how many inputs
+ONE, TWO, MANY, SUM = 1, 2, 3, 4  # how many inputs; a sum of two hands its gradient on
 
 
 class NarrowPlan:
@@ -106,7 +106,7 @@ class NarrowPlan:
             places = (inputs[0], inputs[-1]) if count != MANY else (inputs, 0)
             self._forward.append((count, forward, i, *places))
             if self._wanted[i]:
-                self._backward.append((count, *vjps, i, *places))
+                self._backward.append((SUM if op.name == "add" else count, *vjps, i, *places))
         self._backward.reverse()
 
     def _run(self, v: list[Any]) -> None:
@@ -120,7 +120,11 @@ class NarrowPlan:
         self._grads = d = [0.0] * len(v)
         d[self.output] = type(v[0])(1.0)
         for count, to_a, to_b, i, a, b in self._backward:
-            if count == TWO:
+            if count == SUM:
+                g = d[i]
+                d[a] += g
+                d[b] += g
+            elif count == TWO:
                 g, y, p, q = d[i], v[i], v[a], v[b]
                 d[a] += to_a(g, y, p, q)
                 d[b] += to_b(g, y, p, q)

@@ -48,12 +48,12 @@ def _swept(n: int, separations: list[Separation], attractions: list[Attraction])
     below = {a: b for a, b, _ in separations}
     ranks, stacked = [], np.zeros(n)
     for first in (i for i in range(n) if i not in above):
-        rank = [first]
-        while rank[-1] in below:
-            rank.append(below[rank[-1]])
-            before, gap = above[rank[-1]]
-            stacked[rank[-1]] = stacked[before] + gap
-        ranks.append(np.array(rank))
+        members = [first]
+        while members[-1] in below:
+            members.append(below[members[-1]])
+            before, gap = above[members[-1]]
+            stacked[members[-1]] = stacked[before] + gap
+        ranks.append(np.array(members))
     p, q = (np.array([a[k] for a in attractions]) for k in (0, 1))
     offset, weight = (np.array([a[k] for a in attractions], dtype=float) for k in (2, 3))
     pull = np.maximum(np.bincount(p, weight, n) + np.bincount(q, weight, n), 1e-9)
