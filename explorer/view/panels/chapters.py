@@ -76,7 +76,8 @@ class Prose(QTextBrowser):
             it = block.begin()
             while not it.atEnd():
                 fragment = it.fragment()
-                if fragment.charFormat().fontFixedPitch():
+                # a picture would be read from the disk that the text is shown on; it goes
+                if fragment.charFormat().fontFixedPitch() or fragment.charFormat().isImageFormat():
                     found.append((fragment.position(), fragment.length()))
                 it += 1
             block = block.next()
@@ -84,7 +85,7 @@ class Prose(QTextBrowser):
             cursor = QTextCursor(document)
             cursor.setPosition(position)
             cursor.setPosition(position + length, QTextCursor.MoveMode.KeepAnchor)
-            words = cursor.selectedText()
+            words = cursor.selectedText().replace("\ufffc", "")
             cursor.removeSelectedText()
             for part, place in indexed(words):
                 letters = QTextCharFormat()
