@@ -62,8 +62,8 @@ def limits(frame: Frame) -> tuple[float, float]:
     """Ends of the colour scales: what 98 % of all values, and of all gradients, stay below."""
 
     def limit(arrays: Iterable[np.ndarray | None]) -> float:
-        parts = [np.abs(np.ravel(a)) for a in arrays if a is not None]
-        flat = np.concatenate(parts) if parts else np.zeros(1)
+        parts = [a for a in arrays if a is not None]
+        flat = np.abs(np.concatenate(parts, axis=None)) if parts else np.zeros(1)
         flat = flat[np.isfinite(flat) & (flat > 0)]
         return float(np.percentile(flat, 98)) if flat.size else 1.0
 
