@@ -60,6 +60,8 @@ class Canvas(QWidget):
         self.pace = 1.0  # of folding and of the camera
         self._resting: QImage | None = None
         self._resting_key: Any = None
+        self._resting_frame: Frame | None = None
+        self._overview_frame: Frame | None = None
         self._resting_transform = QTransform()
         self._limits = (1.0, 1.0)
         self._hovered_box: int | None = None
@@ -272,8 +274,13 @@ class Canvas(QWidget):
             painter.drawImage(QPointF(0, 0), resting)
         else:
             if resting is None or not fresh or self._resting_transform != transform:
-                self._resting = resting = self._drawn(frame, look, transform, ratio)
+                same_view = self._resting_transform == transform and self._differ_in_step(
+                    self._resting_key, key
+                )
+                old = self._resting_frame if same_view else None
+                self._resting = resting = self._drawn(frame, look, transform, ratio, old)
                 self._resting_key, self._resting_transform = key, transform
+                self._resting_frame = frame
             painter.drawImage(QPointF(0, 0), resting)
         painter.setTransform(transform)
         paint.paint_moving(painter, frame, look)
@@ -302,14 +309,23 @@ class Canvas(QWidget):
         small = paint.fit(paint.bounds(frame), inset.width(), inset.height(), margin=3.0)
         if self._overview is None or self._overview_key != (key, inset.size()):
             ratio = self.devicePixelRatioF()
-            image = QImage(inset.size() * ratio, QImage.Format.Format_RGB32)
-            image.setDevicePixelRatio(ratio)
-            brush = QPainter(image)
-            paint.fill_background(brush, QRectF(image.rect()), self.theme)
-            brush.setTransform(small)
-            paint.paint_resting(brush, frame, look)
-            brush.end()
-            self._overview, self._overview_key = image, (key, inset.size())
+            before = self._overview_key
+            if self._overview_frame is not None and before and before[1] == inset.size() and self._overview:
+                same = self._differ_in_step(before[0], key)
+            else:
+                same = False
+            if same and self._overview is not None and self._overview_frame is not None:
+                paint.repaint_changes(self._overview, self._overview_frame, frame, look, small)
+            else:
+                image = QImage(inset.size() * ratio, QImage.Format.Format_RGB32)
+                image.setDevicePixelRatio(ratio)
+                brush = QPainter(image)
+                paint.fill_background(brush, QRectF(image.rect()), self.theme)
+                brush.setTransform(small)
+                paint.paint_resting(brush, frame, look)
+                brush.end()
+                self._overview = image
+            self._overview_key, self._overview_frame = (key, inset.size()), frame
         painter.drawImage(inset.topLeft(), self._overview)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -331,7 +347,22 @@ class Canvas(QWidget):
         self.session.update(camera=(there.x(), there.y(), self.camera()[2]))
         return True
 
-    def _drawn(self, frame: Frame, look: paint.Look, transform: QTransform, ratio: float) -> QImage:
+    @staticmethod
+    def _differ_in_step(old: Any, new: Any) -> bool:
+        """Whether two pictures show the same thing at two steps."""
+        return old is not None and old[:2] == new[:2] and old[4:] == new[4:]
+
+    def _drawn(
+        self,
+        frame: Frame,
+        look: paint.Look,
+        transform: QTransform,
+        ratio: float,
+        old: Frame | None = None,
+    ) -> QImage:
+        if old is not None and self._resting is not None:
+            paint.repaint_changes(self._resting, old, frame, look, transform)
+            return self._resting
         image = QImage(round(self.width() * ratio), round(self.height() * ratio), QImage.Format.Format_RGB32)
         image.setDevicePixelRatio(ratio)
         painter = QPainter(image)

@@ -23,6 +23,7 @@ from PySide6.QtGui import (
     QPainterPath,
     QPen,
     QPolygonF,
+    QRegion,
     QTransform,
 )
 
@@ -93,32 +94,93 @@ def paint(painter: QPainter, frame: Frame, look: Look, visible: QRectF | None = 
     paint_moving(painter, frame, look)
 
 
-def paint_resting(painter: QPainter, frame: Frame, look: Look, visible: QRectF | None = None) -> None:
-    """Scopes, edges and boxes: what changes only when a step is taken."""
+def paint_resting(
+    painter: QPainter, frame: Frame, look: Look, visible: QRectF | np.ndarray | None = None
+) -> None:
+    """Scopes, edges and boxes: what changes only when a step is taken.
+
+    `visible` leaves out what lies outside of a part of the scene, or of several: (n, 4) of x0, y0, x1, y1.
+    """
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     zoom = painter.worldTransform().m11()
+    parts = None
+    if isinstance(visible, QRectF):
+        parts = np.array([[visible.left(), visible.top(), visible.right(), visible.bottom()]])
+    elif visible is not None:
+        parts = visible
     for area in frame.layout.areas:
         _paint_area(painter, area, look.theme, zoom)
-    edges = _edges_in(frame, visible)
+    edges = _seen(frame.layout.edge_rects, parts, zoom)
     paths = edge_paths(frame.layout)
     for k in edges:
         _paint_edge(painter, frame, look, k, paths[k], zoom)
-    for k, box in enumerate(frame.layout.boxes):
-        if visible is None or visible.intersects(_rect(box)):
-            _paint_box(painter, frame, look, k, box, zoom)
+    for k in _seen(frame.layout.rects, parts, zoom):
+        _paint_box(painter, frame, look, k, frame.layout.boxes[k], zoom)
     if zoom >= DOTS:
-        for k in edges:
-            _paint_slope(painter, frame, look, k, frame.layout.edges[k], zoom)
+        for k, edge in enumerate(frame.layout.edges):
+            if edge.state_line:
+                _paint_slope(painter, frame, look, k, edge, zoom)
 
 
-def _edges_in(frame: Frame, visible: QRectF | None) -> list[int]:
-    """Edges that can be seen in a part of the scene."""
-    if visible is None:
-        return list(range(len(frame.layout.edges)))
-    x0, y0, x1, y1 = frame.layout.edge_rects.T
-    seen = (x1 >= visible.left()) & (x0 <= visible.right()) & (y1 >= visible.top()) & (y0 <= visible.bottom())
-    return [int(k) for k in np.flatnonzero(seen)]
+def _seen(rects: np.ndarray, parts: np.ndarray | None, zoom: float) -> list[int]:
+    """Which rectangles reach into one of some parts of the scene; shadows and lines stand out a little."""
+    if parts is None or not len(rects):
+        return list(range(len(rects)))
+    out = max(OUT, OUT / zoom)
+    x0, y0, x1, y1 = (rects + np.array([-out, -out, out, out])).T[:, :, None]
+    seen = (x1 >= parts[:, 0]) & (x0 <= parts[:, 2]) & (y1 >= parts[:, 1]) & (y0 <= parts[:, 3])
+    return [int(k) for k in np.flatnonzero(seen.any(axis=1))]
 
+
+def changed(old: Frame, new: Frame, zoom: float) -> np.ndarray | None:
+    """The parts of the scene in which two moments of one trace look different, as (n, 4); None for all."""
+    layout = new.layout
+    if old.trace is not new.trace or old.layout is not layout:
+        return None
+    boxes = np.zeros(len(layout.boxes), bool)
+    for name in ("state", "progress", "arrived", "sending"):
+        boxes |= getattr(old, name) != getattr(new, name)
+    edges = np.flatnonzero((old.flowed != new.flowed) | (old.strength != new.strength))
+    parts = [layout.rects[boxes]]
+    for k in edges:
+        points = layout.edges[k].points
+        parts.append(np.hstack([np.minimum(points[:-1], points[1:]), np.maximum(points[:-1], points[1:])]))
+        if layout.edges[k].state_line:  # its factor is written beside it
+            parts.append(np.array([[*points.min(axis=0) - BESIDE, *points.max(axis=0) + BESIDE]]))
+    out = max(OUT, OUT / zoom)
+    return np.concatenate(parts) + np.array([-out, -out, out, out])
+
+
+def repaint_changes(image: QImage, old: Frame, new: Frame, look: Look, transform: QTransform) -> None:
+    """Bring a picture of `old` up to `new`: only what changed is drawn again."""
+    parts = changed(old, new, transform.m11())
+    if parts is not None and not len(parts):
+        return
+    # drawn without a clip and then copied: half a box is not sampled as a whole one is
+    fresh = QImage(image.size(), image.format())
+    fresh.setDevicePixelRatio(image.devicePixelRatio())
+    region = QRegion(QRectF(QPointF(0, 0), image.deviceIndependentSize()).toAlignedRect())
+    if parts is not None:
+        rects = [QRectF(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in parts.tolist()]
+        pixels = [transform.mapRect(rect).toAlignedRect() for rect in rects]
+        region = QRegion()
+        for rect in pixels:
+            region += rect
+        inside = [transform.inverted()[0].mapRect(QRectF(rect)) for rect in pixels]
+        parts = np.array([[r.left(), r.top(), r.right(), r.bottom()] for r in inside])
+    painter = QPainter(fresh)
+    fill_background(painter, QRectF(region.boundingRect()), look.theme)
+    painter.setTransform(transform)
+    paint_resting(painter, new, look, parts)
+    painter.end()
+    painter = QPainter(image)
+    painter.setClipRegion(region)
+    painter.drawImage(QPointF(0, 0), fresh)
+    painter.end()
+
+
+OUT = 16.0  # how far a line, a shadow or an arrow reaches beyond its rectangle, in scene units
+BESIDE = 90.0  # and the factor on a state line
 
 _paths_of: WeakKeyDictionary[Layout, list[QPainterPath]] = WeakKeyDictionary()
 
