@@ -301,3 +301,36 @@ def test_what_is_not_finite_is_the_same_one_by_one(value):
         for node in (x, y, loss):
             np.testing.assert_allclose(plan.value(node.id), node.value, rtol=1e-12)
             np.testing.assert_allclose(plan.grad(node.id), node.grad, rtol=1e-12)
+
+
+def recorded_otherwise(graph, rng):
+    """The same network with its nodes recorded in another order that works, and the new number of each."""
+    waiting = [len(set(inputs)) for inputs in graph.inputs]
+    ready = [i for i, n in enumerate(waiting) if n == 0]
+    other, new = Graph(), {}
+    while ready:
+        i = ready.pop(int(rng.integers(len(ready))))
+        inputs = tuple(new[j] for j in graph.inputs[i])
+        args = (graph.ops[i], inputs, graph.values[i], graph.attrs[i], graph.names[i], graph.kinds[i])
+        new[i] = other.append(*args).id
+        for v, js in enumerate(graph.inputs):
+            if i in js:
+                waiting[v] -= 1
+                if waiting[v] == 0:
+                    ready.append(v)
+    return other, new
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps, st.sampled_from([(), (3,)]), st.integers(0, 1000))
+def test_the_order_of_recording_makes_no_difference(recipe, shape, seed):
+    graph, loss = random_graph(recipe, shape, seed)
+    other, new = recorded_otherwise(graph, np.random.default_rng(seed))
+    graph.backward(loss)
+    other.backward(new[loss.id])
+    plan = compile_plan(other, new[loss.id])
+    for i in range(len(graph)):
+        grad = graph.grads[i]
+        if grad is not None and i <= loss.id:
+            np.testing.assert_allclose(other.grads[new[i]], grad, rtol=1e-11, atol=1e-12)
+            np.testing.assert_allclose(plan.grad(new[i]), grad, rtol=1e-11, atol=1e-12)
