@@ -62,10 +62,6 @@ class Order:
                         self.arrivals[j].append(Arrival(k, step.node, slot))
         self.arrival_steps = [[a.step for a in arrivals] for arrivals in self.arrivals]
 
-    def flows(self, node: int, slot: int) -> bool:
-        """Whether gradient flows from a node to one of its inputs."""
-        return bool(self.reached[node] and self.graph.needs_grad[self.inputs[node][slot]])
-
     def _reached(self) -> bytearray:
         """Which nodes get a gradient from the loss."""
         needs, reached = self.graph.needs_grad, bytearray(len(self.graph))

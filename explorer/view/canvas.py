@@ -7,7 +7,6 @@ pulses, hover and selection are drawn on top every time.
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from math import floor
 from string import Template
 from typing import Any
 
@@ -35,6 +34,7 @@ from explorer.model.session import Session
 from explorer.model.text import tr
 from explorer.view import paint
 from explorer.view.camera import Camera, overview_size
+from explorer.view.kept import Kept, drawn
 from explorer.view.theme import Theme
 
 LEAST_ZOOM, MOST_ZOOM = 0.02, 8.0
@@ -58,18 +58,12 @@ class Canvas(QWidget):
         self.theme = theme
         self.reduced_motion = False
         self.pace = 1.0  # of folding and of the camera
-        self._resting: QImage | None = None
-        self._resting_key: Any = None
-        self._resting_frame: Frame | None = None
-        self._overview_frame: Frame | None = None
-        self._resting_transform = QTransform()
+        self._resting, self._overview = Kept(), Kept()
         self._limits = (1.0, 1.0)
         self._hovered_box: int | None = None
         self._hovered_edge: int | None = None
         self._pressed: QPointF | None = None
         self._on_overview = False
-        self._overview: QImage | None = None
-        self._overview_key: Any = None
         self._follower_key: Any = None
         self._follower_kept: Camera | None = None
         self._fitted: tuple[float, float, float] | None = None
@@ -251,41 +245,19 @@ class Canvas(QWidget):
             paint.fill_background(painter, QRectF(self.rect()), self.theme)
             return
         frame, look, transform = self.shown_frame(), self.look(), self.transform()
-        t = frame.t
-        ratio = self.devicePixelRatioF()
-        key = (
-            frame.trace,
-            frame.layout,
-            floor(t),
-            t > floor(t),
-            self.size(),
-            ratio,
-            self.theme,
-            text.language(),
-            text.number_style(),
-            look.notation,
-        )
-        resting = self._resting
-        fresh = resting is not None and self._resting_key == key
-        if resting is not None and fresh and self._resting_transform != transform and self._settle.isActive():
+        kept, size, ratio = self._resting, self.size(), self.devicePixelRatioF()
+        moving = self._settle.isActive() and kept.transform != transform
+        if kept.image is not None and moving and kept.shows(frame, look, size, ratio):
             paint.fill_background(painter, QRectF(self.rect()), self.theme)
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            painter.setTransform(self._resting_transform.inverted()[0] * transform)
-            painter.drawImage(QPointF(0, 0), resting)
+            painter.setTransform(kept.transform.inverted()[0] * transform)
+            painter.drawImage(QPointF(0, 0), kept.image)
         else:
-            if resting is None or not fresh or self._resting_transform != transform:
-                same_view = self._resting_transform == transform and self._differ_in_step(
-                    self._resting_key, key
-                )
-                old = self._resting_frame if same_view else None
-                self._resting = resting = self._drawn(frame, look, transform, ratio, old)
-                self._resting_key, self._resting_transform = key, transform
-                self._resting_frame = frame
-            painter.drawImage(QPointF(0, 0), resting)
+            painter.drawImage(QPointF(0, 0), kept.brought_to(frame, look, transform, size, ratio))
         painter.setTransform(transform)
         paint.paint_moving(painter, frame, look)
         painter.resetTransform()
-        self._paint_overview(painter, frame, look, transform, key)
+        self._paint_overview(painter, frame, look, transform)
         painter.end()
 
     def overview_rect(self) -> QRectF:
@@ -300,33 +272,15 @@ class Canvas(QWidget):
         return QRectF(self.width() - w - 8, 8, w, h)
 
     def _paint_overview(
-        self, painter: QPainter, frame: Frame, look: paint.Look, transform: QTransform, key: Any
+        self, painter: QPainter, frame: Frame, look: paint.Look, transform: QTransform
     ) -> None:
         """The whole picture, small, with a frame around what is seen; a click goes there."""
         inset = self.overview_rect().toAlignedRect()
         if inset.isEmpty():
             return
         small = paint.fit(paint.bounds(frame), inset.width(), inset.height(), margin=3.0)
-        if self._overview is None or self._overview_key != (key, inset.size()):
-            ratio = self.devicePixelRatioF()
-            before = self._overview_key
-            if self._overview_frame is not None and before and before[1] == inset.size() and self._overview:
-                same = self._differ_in_step(before[0], key)
-            else:
-                same = False
-            if same and self._overview is not None and self._overview_frame is not None:
-                paint.repaint_changes(self._overview, self._overview_frame, frame, look, small)
-            else:
-                image = QImage(inset.size() * ratio, QImage.Format.Format_RGB32)
-                image.setDevicePixelRatio(ratio)
-                brush = QPainter(image)
-                paint.fill_background(brush, QRectF(image.rect()), self.theme)
-                brush.setTransform(small)
-                paint.paint_resting(brush, frame, look)
-                brush.end()
-                self._overview = image
-            self._overview_key, self._overview_frame = (key, inset.size()), frame
-        painter.drawImage(inset.topLeft(), self._overview)
+        image = self._overview.brought_to(frame, look, small, inset.size(), self.devicePixelRatioF())
+        painter.drawImage(inset.topLeft(), image)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(QPen(QColor(self.theme.line), 1))
@@ -346,32 +300,6 @@ class Canvas(QWidget):
         self._camera_from = self._camera_to = None
         self.session.update(camera=(there.x(), there.y(), self.camera()[2]))
         return True
-
-    @staticmethod
-    def _differ_in_step(old: Any, new: Any) -> bool:
-        """Whether two pictures show the same thing at two steps."""
-        return old is not None and old[:2] == new[:2] and old[4:] == new[4:]
-
-    def _drawn(
-        self,
-        frame: Frame,
-        look: paint.Look,
-        transform: QTransform,
-        ratio: float,
-        old: Frame | None = None,
-    ) -> QImage:
-        if old is not None and self._resting is not None:
-            paint.repaint_changes(self._resting, old, frame, look, transform)
-            return self._resting
-        image = QImage(round(self.width() * ratio), round(self.height() * ratio), QImage.Format.Format_RGB32)
-        image.setDevicePixelRatio(ratio)
-        painter = QPainter(image)
-        paint.fill_background(painter, QRectF(self.rect()), self.theme)
-        painter.setTransform(transform)
-        visible = transform.inverted()[0].mapRect(QRectF(self.rect()))
-        paint.paint_resting(painter, frame, look, visible)
-        painter.end()
-        return image
 
     def _draw_again(self) -> None:
         self.update()
@@ -584,7 +512,7 @@ class Canvas(QWidget):
         self._hovered_box = self._hovered_edge = None
         ratio = self.devicePixelRatioF()
         frame, look, transform = self.session.frame(), self.look(), self.transform()
-        image = self._drawn(frame, look, transform, ratio)
+        image = drawn(frame, look, transform, self.size(), ratio)
         painter = QPainter(image)
         painter.setTransform(transform)
         paint.paint_moving(painter, frame, look)

@@ -118,7 +118,7 @@ _GAMMA = {
     parameters=(
         STEPS,
         INPUTS,
-        hidden("each chain's cell c and state h"),
+        hidden("each chain's cell c and state h", "各方向のセル c と状態 h"),
         OUTPUTS,
         Parameter(
             "forget_bias",

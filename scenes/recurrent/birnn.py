@@ -90,7 +90,15 @@ _LETTERS = {f"{k}{mark}": k + arrow for mark, arrow in (("F", "→"), ("B", "←
         "それまでの文脈もその先の文脈も知っています。",
     ),
     source="RN, CS",
-    parameters=(STEPS, INPUTS, hidden("each chain's state z"), OUTPUTS, ACTIVATION, LOSS_AT, NOTATION),
+    parameters=(
+        STEPS,
+        INPUTS,
+        hidden("each chain's state z", "各方向の状態 z"),
+        OUTPUTS,
+        ACTIVATION,
+        LOSS_AT,
+        NOTATION,
+    ),
     notations={
         "RN": Notation("sup", _LETTERS),
         "CS": Notation("angle", _LETTERS | {"zF": "a→", "zB": "a←", "z": "a", "y": "ŷ", "d": "y", "E": "L"}),

@@ -107,7 +107,7 @@ _CS = _RN | {f"z{layer}": f"a_[{layer}]" for layer in range(1, DEEPEST + 1)}
         Parameter("layers", 2, Text("how many recurrent layers", "再帰層の数"), 1, DEEPEST),
         STEPS,
         INPUTS,
-        hidden("every layer's state z"),
+        hidden("every layer's state z", "各層の状態 z"),
         OUTPUTS,
         ACTIVATION,
         LOSS_AT,

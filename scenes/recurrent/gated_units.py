@@ -165,7 +165,7 @@ def _ordinary(r: Recording) -> tuple[Any, Any]:
         ),
         STEPS,
         INPUTS,
-        hidden("c and a"),
+        hidden("c and a", "c と a"),
         LOSS_AT,
     ),
     notations={

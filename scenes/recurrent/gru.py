@@ -124,7 +124,7 @@ _LETTERS = {"keep": "", "write": "", "g": "h̃"}
     parameters=(
         STEPS,
         INPUTS,
-        hidden("h"),
+        hidden("h", "状態 h"),
         Parameter(
             "keep",
             "z",

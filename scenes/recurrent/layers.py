@@ -34,9 +34,9 @@ NOTATION = Parameter(
 )
 
 
-def hidden(letters: str) -> Parameter:
-    """The size of what `letters` name."""
-    return Parameter("hidden", 2, Text(f"size of {letters}", f"{letters} の次元"), 1, 32)
+def hidden(what: str, what_ja: str) -> Parameter:
+    """The size of a state, told in both languages."""
+    return Parameter("hidden", 2, Text(f"size of {what}", f"{what_ja} の次元"), 1, 32)
 
 
 def add_loss(p: Any, leaves: Leaves, losses: list[Any], y: Any, t: int, scale: float = 1.0) -> None:

@@ -118,7 +118,7 @@ _USED = ("W_in", "W", "W_out")
             "T_y", 2, Text("number of outputs in “many, then many”", "many, then many での出力の数"), 1, 50
         ),
         INPUTS,
-        hidden("the state z"),
+        hidden("the state z", "状態 z"),
         OUTPUTS,
         ACTIVATION,
         Parameter(

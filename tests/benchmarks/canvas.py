@@ -13,6 +13,7 @@ import numpy as np
 from explorer.app import make_application
 from explorer.model.session import Session
 from explorer.view.canvas import Canvas
+from explorer.view.kept import Kept
 from explorer.view.theme import THEMES
 from explorer.view.window import Window
 from tests.benchmarks.measure import Row, medians, samples
@@ -51,7 +52,7 @@ def _canvas(app: Any, name: str, session: Session, seconds: float) -> Iterator[R
     moments = itertools.cycle(np.linspace(0.05, 0.95, 40).tolist())
 
     def full() -> None:
-        canvas._resting = canvas._resting_key = None  # as after a resize
+        canvas._resting = Kept()  # as after a resize
         canvas.repaint()
 
     def step() -> None:

@@ -1,0 +1,66 @@
+"""A drawn picture that is kept: a step draws again only what it changed."""
+
+from __future__ import annotations
+
+from math import floor
+from typing import Any
+
+from PySide6.QtCore import QRectF, QSize
+from PySide6.QtGui import QImage, QPainter, QTransform
+
+from explorer.model import text
+from explorer.model.frame import Frame
+from explorer.view import paint
+
+
+class Kept:
+    """What rests of a frame, as an image of one size."""
+
+    def __init__(self) -> None:
+        self.image: QImage | None = None
+        self.transform = QTransform()
+        self._frame: Frame | None = None
+        self._style: Any = None
+
+    def shows(self, frame: Frame, look: paint.Look, size: QSize, ratio: float) -> bool:
+        """Whether the image is of this moment and look, in whatever view."""
+        return self._alike(frame, _style(look, size, ratio)) and _step(self._frame) == _step(frame)
+
+    def brought_to(
+        self, frame: Frame, look: paint.Look, transform: QTransform, size: QSize, ratio: float
+    ) -> QImage:
+        """The image, brought up to a moment; `size` in logical pixels, `ratio` device pixels for each."""
+        style = _style(look, size, ratio)
+        alike = self._alike(frame, style) and self.transform == transform
+        if self.image is None or self._frame is None or not alike:
+            self.image = drawn(frame, look, transform, size, ratio)
+        elif _step(self._frame) != _step(frame):
+            paint.repaint_changes(self.image, self._frame, frame, look, transform)
+        self._frame, self._style, self.transform = frame, style, transform
+        return self.image
+
+    def _alike(self, frame: Frame, style: Any) -> bool:
+        """Whether only the moment may differ."""
+        old = self._frame
+        return old is not None and (old.trace, old.layout, self._style) == (frame.trace, frame.layout, style)
+
+
+def _step(frame: Frame | None) -> tuple[int, bool] | None:
+    return None if frame is None else (floor(frame.t), frame.t > floor(frame.t))
+
+
+def _style(look: paint.Look, size: QSize, ratio: float) -> tuple[Any, ...]:
+    return look.theme, look.notation, text.language(), text.number_style(), size, ratio
+
+
+def drawn(frame: Frame, look: paint.Look, transform: QTransform, size: QSize, ratio: float) -> QImage:
+    """What rests, as a new image of `size` logical pixels."""
+    image = QImage(round(size.width() * ratio), round(size.height() * ratio), QImage.Format.Format_RGB32)
+    image.setDevicePixelRatio(ratio)
+    everything = QRectF(0, 0, size.width(), size.height())
+    painter = QPainter(image)
+    paint.fill_background(painter, everything, look.theme)
+    painter.setTransform(transform)
+    paint.paint_resting(painter, frame, look, transform.inverted()[0].mapRect(everything))
+    painter.end()
+    return image
