@@ -175,6 +175,42 @@ class Notation:
 
 
 @dataclass(frozen=True)
+class Data:
+    """Examples that a scene can be trained on.
+
+    Each array holds what one leaf takes, for all examples side by side along `axis`; the leaf itself holds
+    those of one batch.
+    """
+
+    train: Mapping[str, np.ndarray]  # by the name of the leaf
+    validation: Mapping[str, np.ndarray] = field(default_factory=dict)
+    axis: int = -1
+    classes: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many examples there are to train on."""
+        return next(iter(self.train.values())).shape[self.axis]
+
+    def per_epoch(self, size: int) -> int:
+        """How many batches of that size an epoch has; size 0 is one batch of everything."""
+        return max(1, self.count // size) if size else 1
+
+    def rows(self, update: int, size: int, seed: int) -> np.ndarray:
+        """The examples of one update's batch. Every epoch is shuffled anew, and leaves out what does not fill
+        a batch; a batch of everything keeps its order."""
+        if not size or size >= self.count:
+            return np.arange(self.count)
+        epoch, k = divmod(update, self.per_epoch(size))
+        order = np.random.default_rng([seed, epoch]).permutation(self.count)
+        return order[k * size : (k + 1) * size]
+
+    def batch(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """What the leaves take for some of the examples to train on."""
+        return {name: np.take(array, rows, self.axis) for name, array in self.train.items()}
+
+
+@dataclass(frozen=True)
 class Scene:
     """One entry of the catalogue."""
 
@@ -192,6 +228,9 @@ class Scene:
     folded: tuple[str, ...]  # patterns of scope paths that open folded
     builder: Callable[[Any, Leaves], Tensor]
     estimate: Callable[[Any], int] | None  # rough number of nodes, asked before anything is built
+    # what it is trained on with these parameters and seed; None: on its own leaves, one example
+    data: Callable[[Any, int], Data | None] | None = None
+    score: Callable[[Recording], float] | None = None  # share of the batch that comes out right
 
     def defaults(self) -> dict[str, Value]:
         return {p.name: p.default for p in self.parameters}
@@ -219,17 +258,29 @@ class Scene:
         return self.defaults() | {name: self.parameter(name).check(v) for name, v in values.items()}
 
     def build(
-        self, values: Mapping[str, Any] | None = None, *, seed: int = 0, scalar: bool = False
+        self,
+        values: Mapping[str, Any] | None = None,
+        *,
+        seed: int = 0,
+        scalar: bool = False,
+        batch: Mapping[str, np.ndarray] | None = None,
     ) -> Recording:
-        """Record the network once. `scalar` makes one node per scalar operation, from the same builder."""
+        """Record the network once. `scalar` makes one node per scalar operation, from the same builder.
+
+        A scene with data is recorded on its first batch, or on the examples in `batch`.
+        """
         chosen = self.check(values or {})
         self._refuse_more_than_fit(self.estimate(SimpleNamespace(**chosen)) if self.estimate else 0)
         if scalar:
             self._refuse_more_than_fit(_scalar_size(self.build(values, seed=seed).graph))
+        p = SimpleNamespace(**chosen)
+        data = self.data(p, seed) if self.data else None
+        if data is not None and batch is None:
+            batch = data.batch(data.rows(0, int(chosen.get("batch", 0)), seed))
         with Graph() as graph:
-            loss = self.builder(SimpleNamespace(**chosen), Leaves(seed, scalar))
+            loss = self.builder(p, Leaves(seed, scalar, batch or {}))
         graph.backward(loss)
-        return Recording(self, chosen, seed, scalar, graph, loss)
+        return Recording(self, chosen, seed, scalar, graph, loss, data)
 
     def _refuse_more_than_fit(self, nodes: int) -> None:
         if nodes > MOST_NODES:
@@ -252,8 +303,11 @@ def _scalar_size(graph: Graph) -> int:
 class Leaves:
     """Makes leaves with seeded values. A leaf's values depend on the seed and its own name only."""
 
-    def __init__(self, seed: int, scalar: bool = False) -> None:
+    def __init__(
+        self, seed: int, scalar: bool = False, batch: Mapping[str, np.ndarray] | None = None
+    ) -> None:
         self.seed = seed
+        self.batch = batch or {}  # of a scene with data: what its leaves take, by their names
         self._make: Callable[..., Any] = scalars if scalar else tensor
 
     def draw(self, name: str, shape: tuple[int, ...], scale: float = 1.0) -> np.ndarray:
@@ -286,6 +340,7 @@ class Recording:
     scalar: bool
     graph: Graph
     loss: Tensor
+    data: Data | None = None
 
     def __getitem__(self, name: str) -> Tensor:
         return self.graph.named(name)
@@ -352,6 +407,8 @@ def scene(
     notations: Mapping[str, Notation] | None = None,
     folded: tuple[str, ...] = (),
     estimate: Callable[[Any], int] | None = None,
+    data: Callable[[Any, int], Data | None] | None = None,
+    score: Callable[[Recording], float] | None = None,
 ) -> Callable[[Callable[[Any, Leaves], Tensor]], Callable[[Any, Leaves], Tensor]]:
     """Put the decorated builder into the catalogue."""
 
@@ -371,6 +428,8 @@ def scene(
             folded=folded,
             builder=builder,
             estimate=estimate,
+            data=data,
+            score=score,
         )
         return builder
 
