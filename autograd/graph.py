@@ -132,6 +132,11 @@ class Graph:
         end)."""
         return np.array(self._edges, dtype=np.int64), np.array(self._ends, dtype=np.int64)
 
+    def places(self) -> tuple[list[tuple[tuple[str, ...], int | None, int]], np.ndarray]:
+        """The places where nodes were recorded, as (scope, time step, parts of the scope outside the time
+        step), and the number of each node's place."""
+        return list(self._listed_places), np.array(self._places, dtype=np.int64)
+
     def scalar_values(self) -> np.ndarray | None:
         """The values of all nodes, shape (N,), when every one is a scalar; else None."""
         return None if self._tensors else np.array(self._scalars)

@@ -161,7 +161,8 @@ _last_static: list[_Static] = []
 
 def _static(trace: Trace, layout: Layout) -> _Static:
     kept = _last_static[0] if _last_static else None  # looked at once: a film is drawn in another thread
-    if kept is None or kept.trace is not trace or kept.layout is not layout:
+    # on the way between two layouts only places change
+    if kept is None or kept.trace is not trace or kept.layout.item_box is not layout.item_box:
         kept = _Static(trace, layout)
         _last_static[:] = [kept]
     return kept

@@ -29,7 +29,7 @@ from PySide6.QtWidgets import QToolTip, QWidget
 from explorer.model import playback, text
 from explorer.model.frame import Frame, frame_at
 from explorer.model.layout import Layout
-from explorer.model.layout.morph import between
+from explorer.model.layout.morph import Morph
 from explorer.model.session import Session
 from explorer.model.text import tr
 from explorer.view import paint
@@ -71,7 +71,7 @@ class Canvas(QWidget):
         self._settle = QTimer(self, singleShot=True, interval=40)
         self._settle.timeout.connect(self._draw_again)
         self._clock = QElapsedTimer()
-        self._fold_from: Layout | None = None
+        self._fold: Morph | None = None
         self._camera_from: tuple[float, float, float] | None = None
         self._camera_to: tuple[float, float, float] | None = None
         self._animation = QTimer(self, interval=16)
@@ -234,9 +234,9 @@ class Canvas(QWidget):
 
     def shown_frame(self) -> Frame:
         """The session's frame, on the way between two layouts while a fold is animated."""
-        if self._fold_from is None:
+        if self._fold is None:
             return self.session.frame()
-        layout = between(self._fold_from, self.session.layout, self._share(FOLD_SECONDS))
+        layout = self._fold.at(self._share(FOLD_SECONDS))
         return frame_at(self.session.trace, layout, self.session.state.t)
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -311,7 +311,7 @@ class Canvas(QWidget):
     def _animate(self) -> None:
         elapsed = self._clock.elapsed() / 1000 * self.pace
         if elapsed >= FOLD_SECONDS:
-            self._fold_from = None
+            self._fold = None
         if elapsed >= CAMERA_SECONDS:
             self._camera_from = self._camera_to = None
             self._animation.stop()
@@ -329,13 +329,13 @@ class Canvas(QWidget):
                 and self._shown_layout is not None
                 and old.topology is self._shown_layout.topology
             )
-            if same_graph and "folded" in changed and not self.reduced_motion and self.isVisible():
-                self._fold_from = old
+            if old and same_graph and "folded" in changed and not self.reduced_motion and self.isVisible():
+                self._fold = Morph(old, session.layout)
                 self._camera_from = self._camera_to = None
                 self._clock.start()
                 self._animation.start()
             else:
-                self._fold_from = None
+                self._fold = None
             if self._fitted is not None and session.state.camera == self._fitted:
                 QTimer.singleShot(0, self, self._keep_fitted)  # when this change has been told to everybody
         self.update()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from explorer.model.layout.topology import End, Topology
+from explorer.model.layout.topology import Path, Piece, Topology
 
 BOX = (76.0, 54.0)
 CHIP = (64.0, 54.0)
@@ -71,27 +72,164 @@ class Column:
     x1: float
 
 
+class Boxes(Sequence[Box]):
+    """Boxes as arrays; a Box is made when it is asked for."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        scope_paths: list[Path],
+        items: np.ndarray,
+        scopes: np.ndarray,
+        nodes: np.ndarray,
+        rects: np.ndarray,
+    ) -> None:
+        self._topology, self._paths = topology, scope_paths
+        self.items = items  # the item that each shows, −1 for a folded scope
+        self.scopes = scopes  # the folded scope that it is, else −1
+        self.nodes = nodes  # whose value it shows
+        self.centres = rects  # x, y of the middle, width, height
+        self._known: dict[int, Box] = {}
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __getitem__(self, k: Any) -> Any:
+        if isinstance(k, slice):
+            return tuple(self[i] for i in range(*k.indices(len(self))))
+        k = range(len(self))[k]
+        box = self._known.get(k)
+        if box is None:
+            box = self._known[k] = self._make(k)
+        return box
+
+    def _make(self, k: int) -> Box:
+        x, y, w, h = self.centres[k].tolist()
+        if self.items[k] < 0:
+            path = "/".join(self._paths[self.scopes[k]])
+            return Box("scope", int(self.nodes[k]), None, path, x, y, w, h)
+        item = self._topology.items[self.items[k]]
+        kind = "node" if item.consumer is None else "alias"
+        return Box(kind, item.node, item.consumer, "/".join(item.path[:-1]), x, y, w, h)
+
+    @property
+    def corners(self) -> np.ndarray:
+        """x0, y0, x1, y1 of each."""
+        half = self.centres[:, 2:] / 2
+        return np.concatenate([self.centres[:, :2] - half, self.centres[:, :2] + half], axis=1)
+
+    def moved(self, centres: np.ndarray) -> Boxes:
+        """The same boxes elsewhere."""
+        return Boxes(self._topology, self._paths, self.items, self.scopes, self.nodes, centres)
+
+
+class Edges(Sequence[Edge]):
+    """Lines as arrays; an Edge is made when it is asked for. Points and members of all lines stand one after
+    the other, those of line k from `starts[k]` to `starts[k + 1]`."""
+
+    def __init__(
+        self,
+        sources: np.ndarray,
+        targets: np.ndarray,
+        points: np.ndarray,
+        point_starts: np.ndarray,
+        members: np.ndarray,
+        member_starts: np.ndarray,
+        state_line: np.ndarray,
+    ) -> None:
+        self.sources, self.targets, self.state_line = sources, targets, state_line
+        self.points, self.point_starts = points, point_starts
+        self.members, self.member_starts = members, member_starts
+        self._known: dict[int, Edge] = {}
+
+    @classmethod
+    def none(cls) -> Edges:
+        nothing, start = np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        return cls(nothing, nothing, np.empty((0, 2)), start, np.empty((0, 2), np.int64), start, nothing > 0)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, k: Any) -> Any:
+        if isinstance(k, slice):
+            return tuple(self[i] for i in range(*k.indices(len(self))))
+        k = range(len(self))[k]
+        edge = self._known.get(k)
+        if edge is None:
+            points = self.points[self.point_starts[k] : self.point_starts[k + 1]]
+            members = self.members[self.member_starts[k] : self.member_starts[k + 1]].tolist()
+            ends = int(self.sources[k]), int(self.targets[k])
+            edge = Edge(*ends, points, tuple((v, slot) for v, slot in members), bool(self.state_line[k]))
+            self._known[k] = edge
+        return edge
+
+    def rerouted(self, points: np.ndarray, starts: np.ndarray) -> Edges:
+        """The same edges along other ways."""
+        ends = self.sources, self.targets
+        return Edges(*ends, points, starts, self.members, self.member_starts, self.state_line)
+
+    def corners(self) -> np.ndarray:
+        """x0, y0, x1, y1 of each."""
+        if not len(self):
+            return np.empty((0, 4))
+        starts = self.point_starts[:-1]
+        low, high = np.minimum.reduceat(self.points, starts), np.maximum.reduceat(self.points, starts)
+        return np.concatenate([low, high], axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
     """Where everything is, in scene coordinates (pixels at zoom 1, y downwards)."""
 
     topology: Topology
     folded: frozenset[str]
-    boxes: tuple[Box, ...]
+    boxes: Boxes
     areas: tuple[Area, ...]
-    edges: tuple[Edge, ...]
+    edges: Edges
     columns: tuple[Column, ...]
     bounds: tuple[float, float, float, float]
-    box_of_node: dict[int, int]  # node -> the box in which it is seen (of a shared leaf: the true one)
-    boxes_of_node: dict[int, tuple[int, ...]]  # with aliases
-    members: dict[int, tuple[int, ...]]  # folded box -> all nodes inside
-    rects: np.ndarray = field(repr=False, default_factory=lambda: np.empty((0, 4)))  # x0, y0, x1, y1 of boxes
+    # of each item of the topology: its box, or that which hides it; −1 − k: it is not drawn, and near box k
+    item_box: np.ndarray = field(repr=False)
+
+    @cached_property
+    def rects(self) -> np.ndarray:
+        """x0, y0, x1, y1 of boxes."""
+        return self.boxes.corners
 
     @cached_property
     def edge_rects(self) -> np.ndarray:
         """x0, y0, x1, y1 of each edge."""
-        corners = [[*e.points.min(axis=0), *e.points.max(axis=0)] for e in self.edges]
-        return np.array(corners).reshape(-1, 4)
+        return self.edges.corners()
+
+    @cached_property
+    def _seen_in(self) -> list[tuple[int, int, bool]]:
+        """Of each item its node, the box in which it is to be found, and whether it is no alias."""
+        near = np.where(self.item_box < 0, -1 - self.item_box, self.item_box).tolist()
+        items = self.topology.items
+        return [(i.node, k, i.consumer is None) for i, k in zip(items, near, strict=True)]
+
+    @cached_property
+    def box_of_node(self) -> dict[int, int]:
+        """Node -> the box in which it is seen (of a shared leaf: the true one)."""
+        return {node: box for node, box, true in self._seen_in if true}
+
+    @cached_property
+    def boxes_of_node(self) -> dict[int, tuple[int, ...]]:
+        """The same with aliases."""
+        found: dict[int, dict[int, None]] = {}
+        for node, box, _ in self._seen_in:
+            found.setdefault(node, {}).setdefault(box)
+        return {node: tuple(boxes) for node, boxes in found.items()}
+
+    @cached_property
+    def members(self) -> dict[int, tuple[int, ...]]:
+        """Folded box -> all nodes inside."""
+        folded = (self.boxes.scopes >= 0).tolist()
+        inside: dict[int, dict[int, None]] = {}
+        for node, box, _ in self._seen_in:
+            if folded[box]:
+                inside.setdefault(box, {}).setdefault(node)
+        return {box: tuple(nodes) for box, nodes in inside.items()}
 
     def box_at(self, x: float, y: float) -> int | None:
         """Index of the box at a point."""
@@ -140,8 +278,14 @@ class Columns:
     width: float
     centre: dict[str, float]  # child -> x
     widths: dict[str, float]
-    routes: dict[tuple[End, End], Polyline]
-    slim: dict[tuple[End, End], Polyline] = field(default_factory=dict)  # routes without needless points
+    routes: dict[Piece, Polyline]
+    _slim: dict[Piece, Polyline] = field(default_factory=dict)
+
+    def slim_route(self, piece: Piece) -> Polyline:
+        """A route without needless points."""
+        if piece not in self._slim:
+            self._slim[piece] = _slim(self.routes[piece])
+        return self._slim[piece]
 
     def mirrored(self) -> Columns:
         """The same from the right of the rectangle."""
@@ -152,3 +296,18 @@ class Columns:
             self.widths,
             {edge: route * turned + [self.width, 0.0] for edge, route in self.routes.items()},
         )
+
+
+def _slim(points: Polyline) -> Polyline:
+    """A line without repeated points and without points in the middle of a straight run."""
+    slim: list[tuple[float, float]] = []
+    for x, y in points.tolist():
+        if slim and abs(x - slim[-1][0]) <= 0.01 and abs(y - slim[-1][1]) <= 0.01:
+            continue
+        if len(slim) > 1:
+            (x0, y0), (x1, y1) = slim[-2:]
+            ax, ay, bx, by = x1 - x0, y1 - y0, x - x1, y - y1
+            if abs(ax * by - ay * bx) <= 0.01 and ax * bx + ay * by >= 0:
+                slim.pop()
+        slim.append((x, y))
+    return np.array(slim)

@@ -26,17 +26,14 @@ from explorer.model.layout.geometry import (
     PAD,
     SPINE_GAP,
     TRACK,
-    Area,
-    Box,
-    Column,
     Columns,
-    Edge,
     Layout,
     Polyline,
     Rows,
     State,
 )
 from explorer.model.layout.lanes import lanes_columns, lanes_rows
+from explorer.model.layout.placing import place
 from explorer.model.layout.rows import Attraction, Equality, Separation, solve
 from explorer.model.layout.sequence import Shown, sequence_columns, sequence_rows
 from explorer.model.layout.topology import End, Path, Template, Topology, star
@@ -49,7 +46,7 @@ def lay_out(topology: Topology, folded: frozenset[str] = frozenset(), time: int 
     A folded `lstm/t=*` stands for a sequence rolled up to the one cell of the step `time`, a folded
     `lstm/t=4…97` for a range of steps shown as one column.
     """
-    return Metric(topology, frozenset(folded), time).layout()
+    return place(Metric(topology, frozenset(folded), time))
 
 
 class Metric:
@@ -71,14 +68,27 @@ class Metric:
         self.rows: dict[Path, Rows] = {}
         self.rooms: dict[Path, list[int]] = {}
         self.columns: dict[tuple[Path, State], Columns] = {}
-        self.states: dict[Path, State] = {}
-        self.open: set[Path] = set()
-        for scope in sorted((p for p in (*topology.scopes.values(), ())), key=len):
-            hidden = self._seen_at(scope) != scope
-            if (not scope or scope[:-1] in self.open) and "/".join(scope) not in folded and not hidden:
-                self.open.add(scope)
-        self.open_keys = {star(scope) for scope in self.open}
+        self.states: dict[int, State] = {}
+        self._open = self._open_scopes()
+        self.open_keys = {topology.template_keys[k] for k in set(topology.template_of[self._open].tolist())}
         self.tracks: dict[Path, dict[Any, float]] = {}  # sequence -> net -> height of its channel track
+
+    def _open_scopes(self) -> np.ndarray:
+        """Of each scope whether it is open, and everything around it."""
+        t, folded = self.t, self.folded
+        is_open = np.ones(len(t.scope_paths), bool)
+        is_open[[t.scope_number[p] for name in folded if (p := t.scopes.get(name)) is not None]] = False
+        if self.shown:
+            for scope, path in enumerate(t.scope_paths):
+                is_open[scope] &= self.seen_at(path) == path
+        for d in range(t.around.shape[1]):
+            inner = t.around[:, d] >= 0
+            is_open[inner] &= is_open[t.around[inner, d]]
+        return is_open
+
+    def is_open(self, scope: int) -> bool:
+        """Whether a scope is open, by its number; a range of steps is not."""
+        return scope < len(self._open) and bool(self._open[scope])
 
     def _alike(self, key: Path | None) -> Metric:
         """A metric with the same columns of sequences in which only the scopes of one template are open, or
@@ -92,7 +102,7 @@ class Metric:
             self.t.metrics[key, columns] = metric
         return self.t.metrics[key, columns]
 
-    def _is_drawn(self, t: Template, edge: tuple[End, End]) -> bool:
+    def is_drawn(self, t: Template, edge: tuple[End, End]) -> bool:
         """Whether a piece of an edge is drawn: not if it leads to a step that is shown within another."""
         (a, port_a), (b, port_b) = edge
         source = self.shown.get((*t.key, a[1])) if a[0] == "node" and port_a is not None else None
@@ -105,7 +115,7 @@ class Metric:
         """A sequence with the columns that are drawn."""
         return self.shown[t.key].template if t.key in self.shown else t
 
-    def _seen_at(self, path: Path) -> Path:
+    def seen_at(self, path: Path) -> Path:
         """The path at which something is seen that may be in a column that is not drawn."""
         if self.shown:
             for k in range(len(path)):
@@ -238,7 +248,7 @@ class Metric:
         attractions: list[Attraction] = []
         spine: list[Equality] = []
         for edge, chain in t.chains.items():
-            if self.shown and not self._is_drawn(t, edge):
+            if self.shown and not self.is_drawn(t, edge):
                 continue
             on_spine = (edge[0][0], edge[1][0]) in spine_steps
             for p, q in itertools.pairwise(chain):
@@ -365,7 +375,7 @@ class Metric:
         routes = {
             edge: self._route(t, rows, edge, chain, lefts, rank_width, centre, widths, tracks, counts)
             for edge, chain in t.chains.items()
-            if not self.shown or self._is_drawn(t, edge)
+            if not self.shown or self.is_drawn(t, edge)
         }
         return Columns(width, centre, widths, routes)
 
@@ -381,7 +391,7 @@ class Metric:
     def _gap_tracks(self, t: Template, rows: Rows) -> tuple[list[dict[Any, int]], list[int]]:
         gaps: list[dict[Any, set[float]]] = [defaultdict(set) for _ in [*t.layers, None]]
         for edge, chain in t.chains.items():
-            if self.shown and not self._is_drawn(t, edge):
+            if self.shown and not self.is_drawn(t, edge):
                 continue
             if _runs_back(t, chain):
                 low = self._below(t, rows, edge)
@@ -459,171 +469,22 @@ class Metric:
 
     # Putting it together
 
-    def state_of(self, scope: Path) -> State:
-        if scope not in self.open:
+    def state_of(self, scope: int) -> State:
+        """The folding pattern of a scope by its number: None when folded, else those of what is inside."""
+        if not self.is_open(scope):
             return None
         if scope not in self.states:
+            path = self.t.scope_paths[scope]
+            inside = self.t.children(path)
+            template = self.shown_columns(self.t.templates[star(path)])
             self.states[scope] = tuple(
-                (c, self.state_of((*scope, c)))
-                for c, is_scope in self.shown_columns(self.t.templates[star(scope)]).children.items()
-                if is_scope and (c in self.t.children(scope) or "…" in c)
+                [
+                    (c, self.state_of(inside[c]) if c in inside else None)
+                    for c, is_scope in template.children.items()
+                    if is_scope and (c in inside or "…" in c)
+                ]
             )
         return self.states[scope]
-
-    def layout(self) -> Layout:
-        self.boxes: list[Box] = []
-        self.areas: list[Area] = []
-        self.steps: list[Column] = []
-        self.origins: dict[Path, tuple[float, float]] = {}
-        self.box_at_path: dict[Path, int] = {}
-        self.inside: dict[int, list[int]] = defaultdict(list)
-        self.columns_at: dict[Path, Columns] = {}
-        self.item_box: list[int | None] = []
-        self.spines: dict[Path, set[Any]] = {}
-        root = self.rows_of(())
-        columns = self.columns_of((), self.state_of(()))
-        self._place((), 0.0, 0.0)
-        box_of_node = {}
-        boxes_of_node: dict[int, list[int]] = defaultdict(list)
-        for item in self.t.items:
-            seen = not self.shown or self._is_seen(item.path)
-            k = self._box_of_path(item.path) if seen else self._nearby(item.path)
-            self.item_box.append(k if seen else None)
-            if item.consumer is None:
-                box_of_node[item.node] = k
-            if k not in boxes_of_node[item.node]:
-                boxes_of_node[item.node].append(k)
-            if self.boxes[k].kind == "scope":
-                self.inside[k].append(item.node)
-        rects = np.array([[b.x - b.w / 2, b.y - b.h / 2, b.x + b.w / 2, b.y + b.h / 2] for b in self.boxes])
-        return Layout(
-            topology=self.t,
-            folded=self.folded,
-            boxes=tuple(self.boxes),
-            areas=tuple(self.areas),
-            edges=tuple(self._edges()),
-            columns=tuple(self.steps),
-            bounds=(0.0, 0.0, columns.width, root.height),
-            box_of_node=box_of_node,
-            boxes_of_node={n: tuple(ks) for n, ks in boxes_of_node.items()},
-            members={k: tuple(dict.fromkeys(nodes)) for k, nodes in self.inside.items()},
-            rects=rects.reshape(-1, 4),
-        )
-
-    def _place(self, scope: Path, x: float, y: float) -> None:
-        self.origins[scope] = (x, y)
-        key = star(scope)
-        template, rows = self.t.templates[key], self.rows_of(key)
-        columns = self.columns_at[scope] = self.columns_of(key, self.state_of(scope))
-        present = self.t.children(scope)
-        template = self.shown_columns(template)
-        for i, (local, is_scope) in enumerate(template.children.items()):
-            if local not in present and "…" not in local:
-                continue
-            centre_y = float(rows.y[0] + rows.half[0]) if template.kind == "seq" else float(rows.y[i])
-            cx, cy = x + columns.centre[local], y + centre_y
-            path = (*scope, local)
-            w, h = columns.widths[local], self.child_size(template, local)[1]
-            if not is_scope:
-                item = self.t.items[self.t.item_at[path]]
-                kind = "node" if item.consumer is None else "alias"
-                self._add(path, Box(kind, item.node, item.consumer, "/".join(scope), cx, cy, w, h))
-                continue
-            x0, y0 = cx - w / 2, cy - h / 2
-            time = int(local[2:]) if template.kind == "seq" and "…" not in local else None
-            if time is not None:
-                self.steps.append(Column("/".join(scope), time, x0, x0 + w))
-            if path in self.open:
-                self.areas.append(Area("/".join(path), local, len(path), time, x0, y0, x0 + w, y0 + h))
-                self._place(path, x0, y0)
-            else:
-                node = self._shown_node(path)
-                self._add(path, Box("scope", node, None, "/".join(path), cx, cy, w, h))
-
-    def _add(self, path: Path, box: Box) -> None:
-        self.box_at_path[path] = len(self.boxes)
-        self.boxes.append(box)
-
-    def _shown_node(self, scope: Path) -> int:
-        """The node whose value a folded scope shows: the last one that something outside uses."""
-        shown = self.shown.get(star(scope[:-1])) if scope else None
-        columns = [c for c, seen in shown.column_of.items() if seen == scope[-1]] if shown else []
-        paths = [(*scope[:-1], c) for c in columns if c in self.t.children(scope[:-1])] or [scope]
-        return max(self.t.last_out[p] for p in paths)
-
-    def _box_of_path(self, path: Path) -> int:
-        path = self._seen_at(path)
-        for k in range(1, len(path) + 1):
-            if path[:k] in self.box_at_path:
-                return self.box_at_path[path[:k]]
-        raise KeyError(path)
-
-    def _is_seen(self, path: Path) -> bool:
-        """Whether something has a box: the step that a rolled sequence shows may lack it."""
-        seen = self._seen_at(path)
-        return any(seen[:k] in self.box_at_path for k in range(1, len(seen) + 1))
-
-    def _nearby(self, path: Path) -> int:
-        """A box in the scope, or the closest around it, of something that is not seen."""
-        seen = self._seen_at(path)
-        for k in range(len(seen) - 1, -1, -1):
-            inside = [box for other, box in self.box_at_path.items() if other[:k] == seen[:k]]
-            if inside:
-                return inside[0]
-        raise KeyError(path)
-
-    def _seen_piece(self, scope: Path, piece: tuple[End, End]) -> tuple[Path, tuple[End, End]] | None:
-        """Where a piece of an edge is seen; None if it is one that another one stands for."""
-        shown = self.shown.get(star(scope))
-        if shown is not None:
-            piece = shown.moved(piece)
-            return (self._seen_at(scope), piece) if piece in shown.template.edges else None
-        return (self._seen_at(scope), piece) if self._is_drawn(self.t.templates[star(scope)], piece) else None
-
-    def _edges(self) -> Iterator[Edge]:
-        """Edges with the same ends and the same way are one line."""
-        lines: dict[Any, list[tuple[int, int]]] = {}
-        bundled: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
-        pieces: list[Any] = list(self.t.pieces)
-        if self.shown:
-            pieces = [self._seen_piece(*piece) for piece in pieces]
-        number = list(range(len(pieces)))
-        if self.shown:  # pieces that are seen at one place are one
-            place = {piece: k for k, piece in reversed(list(enumerate(pieces)))}
-            number = [place[piece] for piece in pieces]
-        drawn = [piece is None or piece[0] in self.open for piece in pieces]
-        rolled = any(s.rolled for s in self.shown.values())
-        for e, parts in zip(self.t.edges, self.t.edge_pieces, strict=True):
-            source, target = self.item_box[e.source], self.item_box[e.target]
-            if source is None or target is None:
-                continue
-            way = tuple([number[k] for k in parts if drawn[k]])
-            if self.shown and any(pieces[k] is None for k in way):
-                bundled[source, target].append((e.consumer, e.slot))
-            elif source != target or (way and rolled):
-                lines.setdefault((source, target, way), []).append((e.consumer, e.slot))
-        routes: dict[int, tuple[Polyline, bool | None]] = {}
-        for (source, target, way), members in lines.items():
-            for k in way:
-                if k not in routes:
-                    routes[k] = self._piece_route(*pieces[k])
-            # a branch that leaves the line in the next step, as to a peephole, is none
-            on_spine = [routes[k][1] for k in way if routes[k][1] is not None]
-            points = routes[way[0]][0] if len(way) == 1 else _joined([routes[k][0] for k in way])
-            all_members = (*members, *bundled.pop((source, target), ()))
-            yield Edge(source, target, points, all_members, bool(on_spine) and all(on_spine))
-
-    def _piece_route(self, scope: Path, piece: tuple[End, End]) -> tuple[Polyline, bool | None]:
-        """A piece where its scope stands, and whether it is part of a state line; None in a scope without."""
-        key = star(scope)
-        if key not in self.spines:
-            self.spines[key] = self.t.templates[key].on_spines()
-        spines = self.spines[key]
-        on_spine = (piece[0][0], piece[1][0]) in spines if spines else None
-        columns = self.columns_at[scope]
-        if piece not in columns.slim:
-            columns.slim[piece] = _joined([columns.routes[piece]])
-        return columns.slim[piece] + self.origins[scope], on_spine
 
 
 def _runs_back(t: Template, chain: list[int]) -> bool:
@@ -633,18 +494,3 @@ def _runs_back(t: Template, chain: list[int]) -> bool:
 
 def _back_nets(t: Template) -> list[End]:
     return list(dict.fromkeys(edge[0] for edge, chain in t.chains.items() if _runs_back(t, chain)))
-
-
-def _joined(parts: list[Polyline]) -> Polyline:
-    """Pieces as one line without repeated points and without points in the middle of a straight run."""
-    slim: list[tuple[float, float]] = []
-    for x, y in np.concatenate(parts).tolist():
-        if slim and abs(x - slim[-1][0]) <= 0.01 and abs(y - slim[-1][1]) <= 0.01:
-            continue
-        if len(slim) > 1:
-            (x0, y0), (x1, y1) = slim[-2:]
-            ax, ay, bx, by = x1 - x0, y1 - y0, x - x1, y - y1
-            if abs(ax * by - ay * bx) <= 0.01 and ax * bx + ay * by >= 0:
-                slim.pop()
-        slim.append((x, y))
-    return np.array(slim)

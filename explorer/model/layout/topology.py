@@ -15,13 +15,16 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from autograd import Graph
 
 Path = tuple[str, ...]  # of a scope: ("lstm", "t=2", "forget"); of an item, its local name is added
 Vertex = tuple[str, Any]  # ("node", local name) | ("in", port) | ("out", port)
 End = tuple[Vertex, Any]  # a vertex and, for a scope, its port; None for a plain box
+Piece = tuple[End, End]  # what one scope has of an edge
 
 _TIME = re.compile(r"t=-?\d+")
 _STEP = re.compile(r"t=-?\d+(…-?\d+)?")  # one step, or a range of steps that is shown as one
@@ -32,23 +35,12 @@ ONCE = "parameters=once"  # stands among the folded scopes when shared leaves ar
 LONG = 50  # a sequence of more steps opens with its middle as one column
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """Something with a box of its own: a node, or an alias of a shared leaf next to one of its uses."""
 
     node: int
     consumer: int | None  # the use that an alias stands next to
     path: Path
-
-
-@dataclass(frozen=True)
-class GraphEdge:
-    """One input of one node, between the items that draw it."""
-
-    source: int  # item
-    target: int  # item
-    consumer: int  # node
-    slot: int
 
 
 @dataclass
@@ -98,19 +90,16 @@ class Topology:
         self.loss = loss
         self.once = once
         self.items: list[Item] = []
-        self.edges: list[GraphEdge] = []
         self.templates: dict[Path, Template] = {}
-        self.in_port: dict[tuple[Path, int], Any] = {}  # (scope, source item) -> port
         self._op_names: dict[tuple[Path, str], str] = {}
         self.metrics: dict[Any, Any] = {}  # what the metric stage keeps for all folding states
         self.columns: set[Path] = set()  # template keys of columns of lanes
         self._place_items()
-        self.item_at = {item.path: i for i, item in enumerate(self.items)}
         self._build_templates()
-        self.scopes = {"/".join(p): p for p in self._children if p}
-        self.last_out = self._last_out()
+        self.scopes = {"/".join(p): p for p in self.scope_paths if p}
+        self._note_last_out()
         # sequences that can be rolled up, as lstm/t=*, and the middle of long ones, as lstm/t=4…97
-        self.rolls = {"/".join((*p, "t=*")): p for p in _sequences([i.path for i in self.items])}
+        self.rolls = {"/".join((*p, "t=*")): p for p in self.scope_paths if self._is_sequence(p)}
         self._middles = {p: name for p in self.rolls.values() if (name := self._middle(p))}
         self.ranges = {"/".join((*p, name)): p for p, name in self._middles.items()}
         self._lift_edges()
@@ -125,41 +114,49 @@ class Topology:
 
     def _place_items(self) -> None:
         graph = self.graph
-        inputs_of = list(graph.inputs)
-        scope_of = self._scope_paths()
-        order = self._reading_order(inputs_of, scope_of)
-        uses: dict[int, list[int]] = defaultdict(list)
+        flat, ends = (a.tolist() for a in graph.edges())
+        inputs_of = [tuple(flat[a:b]) for a, b in itertools.pairwise(ends)]
+        self._names, kinds, ops = list(graph.names), list(graph.kinds), graph.ops
+        paths, scope_of = self._scope_paths()
+        local = self._locals(inputs_of, kinds)
+        order = self._reading_order(inputs_of, [paths[k] for k in scope_of], local)
+        uses: list[list[int]] = [[] for _ in order]
         for v in order:
             for j in inputs_of[v]:
                 uses[j].append(v)
-        counts: dict[tuple[Path, str], int] = defaultdict(int)
+        counts: dict[tuple[int, str], int] = {}
+        scopes: list[int] = []
 
-        def add(node: int, scope: Path, local: str, consumer: int | None = None) -> int:
-            n = counts[scope, local]
-            counts[scope, local] += 1
-            path = (*scope, f":{local}" + (f"#{n}" if n else ""))
-            self.items.append(Item(node, consumer, path))
-            return len(self.items) - 1
+        def add(node: int, scope: int, name: str, consumer: int | None = None) -> int:
+            n = counts.get((scope, name), 0)
+            counts[scope, name] = n + 1
+            self.items.append(Item(node, consumer, (*paths[scope], f":{name}#{n}" if n else f":{name}")))
+            scopes.append(scope)
+            return len(scopes) - 1
 
         own: dict[int, int] = {}
         alias: dict[tuple[int, int], int] = {}
         for i in order:
-            places = list(dict.fromkeys(scope_of[v] for v in uses[i]))
-            shared = graph.ops[i] is None and graph.kinds[i] in ("parameter", "constant") and not self.once
-            if shared and places and scope_of[i] not in places:
-                if len(places) == 1 and not any(map(_TIME.fullmatch, places[0])):
+            shared = ops[i] is None and kinds[i] in ("parameter", "constant") and not self.once
+            places = list(dict.fromkeys(scope_of[v] for v in uses[i])) if shared else []
+            if places and scope_of[i] not in places:
+                if len(places) == 1 and not any(map(_TIME.fullmatch, paths[places[0]])):
                     # a leaf with one place of use stands there; one step is to look like many
-                    own[i] = add(i, places[0], self._local(i))
+                    own[i] = add(i, places[0], local[i])
                     continue
                 for v in dict.fromkeys(uses[i]):
-                    alias[i, v] = add(i, scope_of[v], f"{self._local(i)}@{self._local(v)}", v)
-            own[i] = add(i, scope_of[i], self._local(i))
-        for v in order:
-            for slot, j in enumerate(inputs_of[v]):
-                self.edges.append(GraphEdge(alias.get((j, v), own[j]), own[v], v, slot))
-        self.own = own
+                    alias[i, v] = add(i, scope_of[v], f"{local[i]}@{local[v]}", v)
+            own[i] = add(i, scope_of[i], local[i])
+        edges = [
+            (alias.get((j, v), own[j]), own[v], v, slot) for v in order for slot, j in enumerate(inputs_of[v])
+        ]
+        # source and target item, consumer and slot of every edge
+        self.edges = np.array(edges, dtype=np.int64).reshape(-1, 4).T
+        self._item_paths, self._item_places = paths, scopes
 
-    def _reading_order(self, inputs_of: list[tuple[int, ...]], scope_of: list[Path]) -> list[int]:
+    def _reading_order(
+        self, inputs_of: list[tuple[int, ...]], scope_of: list[Path], local: list[str]
+    ) -> list[int]:
         """Inputs before consumers, as the formula of the loss is read; whichever of two independent nodes
         was recorded first makes no difference."""
         count = len(inputs_of)
@@ -170,58 +167,67 @@ class Topology:
         ends = [i for i in range(count) if not used[i] and i != self.loss]
         made_of = [b""] * count if len(ends) > 1 else []
         for i in range(len(made_of)):  # digests, as the trees themselves grow too large
-            parts = (scope_of[i], self._local(i), *(made_of[j] for j in inputs_of[i]))
+            parts = (scope_of[i], local[i], *(made_of[j] for j in inputs_of[i]))
             made_of[i] = blake2b(repr(parts).encode(), digest_size=8).digest()
         if made_of:
             ends.sort(key=made_of.__getitem__)
         order: list[int] = []
-        seen = bytearray(count)
+        seen = bytearray(count)  # 1: its inputs come first, 2: it has its place
         for end in (self.loss, *ends):
-            stack = [(end, False)]
+            stack = [end]
             while stack:
-                i, ready = stack.pop()
-                if ready:
-                    order.append(i)
-                elif not seen[i]:
+                i = stack[-1]
+                if seen[i]:
+                    stack.pop()
+                    if seen[i] == 1:
+                        seen[i] = 2
+                        order.append(i)
+                else:
                     seen[i] = 1
-                    stack.append((i, True))
-                    stack += [(j, False) for j in reversed(inputs_of[i]) if not seen[j]]
+                    stack += [j for j in reversed(inputs_of[i]) if not seen[j]]
         return order
 
-    def _scope_paths(self) -> list[Path]:
-        """The scope of each node with its time step put in; what stands beside time steps moves out."""
-        graph = self.graph
-        paths = []
-        for names, time, depth in zip(graph.scopes, graph.times, graph.time_depths, strict=True):
+    def _scope_paths(self) -> tuple[list[Path], list[int]]:
+        """The scopes with their time steps put in, and the number of each node's scope.
+
+        What stands beside time steps moves out."""
+        places, scope_of = self.graph.places()
+        paths: list[Path] = []
+        for names, time, depth in places:
             scope = tuple(_part(name) for name in names)
             if time is None:
                 paths.append(scope)
             else:
                 paths.append((*(scope[:depth] or ("time",)), f"t={time}", *scope[depth:]))
-        paths = self._with_lanes(paths)
-        sequences = _sequences(paths)
-        moved = []
-        for p in paths:
-            for k in range(len(p), 0, -1):
-                if p[:k] in sequences and (k == len(p) or not _TIME.fullmatch(p[k])):
-                    p = (*p[: k - 1], f"{p[k - 1]} +", *p[k:])
-            moved.append(p)
-        return moved
+        paths, scope_of = self._with_lanes(paths, scope_of)
+        used = dict.fromkeys(scope_of.tolist())
+        sequences = _sequences([paths[k] for k in used])
+        numbers: dict[Path, int] = {}
+        renumbered = {}
+        for k in used:
+            p = paths[k]
+            for n in range(len(p), 0, -1):
+                if p[:n] in sequences and (n == len(p) or not _TIME.fullmatch(p[n])):
+                    p = (*p[: n - 1], f"{p[n - 1]} +", *p[n:])
+            renumbered[k] = numbers.setdefault(p, len(numbers))
+        return list(numbers), [renumbered[k] for k in scope_of.tolist()]
 
-    def _with_lanes(self, paths: list[Path]) -> list[Path]:
+    def _with_lanes(self, paths: list[Path], scope_of: np.ndarray) -> tuple[list[Path], np.ndarray]:
         """Sequences whose steps feed the steps of the same time become lanes with common columns."""
         graph = self.graph
         sequences = _sequences(paths)
+        flat, ends = graph.edges()
+        consumers = np.repeat(np.arange(len(graph)), np.diff(ends))
+        pairs, times = np.unique(scope_of[flat] * len(paths) + scope_of[consumers], return_counts=True)
         links: dict[tuple[Path, Path], int] = defaultdict(int)  # same time minus other times
-        for v, inputs in enumerate(graph.inputs):
-            for j in inputs:
-                a, b = paths[j], paths[v]
-                k = common(a, b) + 1
-                if a[:k] in sequences and b[:k] in sequences and len(a) > k < len(b) and a[:k] != b[:k]:
-                    links[min(a[:k], b[:k]), max(a[:k], b[:k])] += 1 if a[k] == b[k] else -1
+        for pair, count in zip(pairs.tolist(), times.tolist(), strict=True):
+            a, b = paths[pair // len(paths)], paths[pair % len(paths)]
+            k = common(a, b) + 1
+            if len(a) > k < len(b) and a[:k] != b[:k] and a[:k] in sequences and b[:k] in sequences:
+                links[min(a[:k], b[:k]), max(a[:k], b[:k])] += count if a[k] == b[k] else -count
         lanes = {lane for pair, count in links.items() if count > 0 for lane in pair}
         if not lanes:
-            return paths
+            return paths, scope_of
         turned = []
         for p in paths:
             k = next((k for k in range(1, len(p)) if p[:k] in lanes and _TIME.fullmatch(p[k])), 0)
@@ -231,46 +237,90 @@ class Topology:
                 self.columns.add((*outer, "t=*"))
                 p = (*outer, p[k], p[k - 1], *p[k + 1 :])
             turned.append(p)
+        scope_of = scope_of.copy()
         uses: dict[int, set[Path]] = defaultdict(set)
-        for v, inputs in enumerate(graph.inputs):
-            for j in inputs:
-                uses[j].add(turned[v])
-        for i, op in enumerate(graph.ops):  # what several lanes read stands below them
-            p = turned[i]
+        for j, v in zip(flat.tolist(), consumers.tolist(), strict=True):
+            if graph.ops[j] is None:
+                uses[j].add(turned[scope_of[v]])
+        numbers: dict[Path, int] = {}
+        for i, readers in uses.items():  # what several lanes read stands below them
+            p = turned[scope_of[i]]
             k = next((k for k in range(1, len(p)) if star(p[:k]) in self.columns), 0)
-            if op is None and k and len({q[k] for q in uses[i] if q[:k] == p[:k] and len(q) > k}) > 1:
-                turned[i] = p[:k]
-        return turned
+            if k and len({q[k] for q in readers if q[:k] == p[:k] and len(q) > k}) > 1:
+                scope_of[i] = numbers.setdefault(p[:k], len(turned) + len(numbers))
+        return [*turned, *numbers], scope_of
 
-    def _local(self, i: int) -> str:
-        """A name that is the same in every time step: the node's name without the step, or op and leaves."""
-        graph = self.graph
-        name, time = graph.names[i], graph.times[i]
-        if name:
-            return name.removesuffix(f"_{time}") if time is not None else name
-        op = graph.ops[i]
-        leaves = [graph.names[j] for j in graph.inputs[i] if graph.kinds[j] == "parameter"]
-        return f"{op.name if op else 'leaf'}({','.join(leaves)})"
+    def _locals(self, inputs_of: list[tuple[int, ...]], kinds: list[str | None]) -> list[str]:
+        """Of each node a name that is the same in every time step: its own without the step, or op and
+        leaves."""
+        names = self._names
+        found = []
+        for name, time, op, inputs in zip(names, self.graph.times, self.graph.ops, inputs_of, strict=True):
+            if name:
+                found.append(name.removesuffix(f"_{time}") if time is not None else name)
+            else:
+                leaves = ",".join([names[j] for j in inputs if kinds[j] == "parameter"])
+                found.append(f"{op.name if op else 'leaf'}({leaves})")
+        return found
 
     # Templates
 
     def _build_templates(self) -> None:
-        self._children: dict[Path, dict[str, None]] = defaultdict(dict)
-        self._children[()] = {}
-        for item in self.items:
-            for k in range(len(item.path)):
-                self._children[item.path[:k]].setdefault(item.path[k])
-        for scope, names in self._children.items():
-            template = self.templates.setdefault(star(scope), Template(star(scope)))
-            template.instances.append(scope)
-            for name in names:
+        """Scopes by number, parents first, with the boxes in each, and the templates."""
+        self.scope_paths: list[Path] = [()]
+        self.scope_number: dict[Path, int] = {(): 0}
+        self._children: list[dict[str, int]] = [{}]  # by name: a scope's number, or that of an item
+        parents, depths = [0], [0]
+        known: dict[int, int] = {}
+        item_scope = []
+        for i, place in enumerate(self._item_places):
+            scope = known.get(place)
+            if scope is None:
+                scope, path = 0, self._item_paths[place]
+                for k in range(1, len(path) + 1):
+                    inner = self.scope_number.setdefault(path[:k], len(self.scope_paths))
+                    if inner == len(self.scope_paths):
+                        self.scope_paths.append(path[:k])
+                        self._children.append({})
+                        parents.append(scope)
+                        depths.append(k)
+                        self._children[scope][path[k - 1]] = inner
+                    scope = inner
+                known[place] = scope
+            item_scope.append(scope)
+            self._children[scope][self.items[i].path[-1]] = i
+        self.parent, self.depth = np.array(parents), np.array(depths)
+        self.item_scope = np.array(item_scope, dtype=np.int64)
+        deepest = int(self.depth.max())
+        # the scope around each scope at every depth, itself too; −1 further in
+        self.around = np.full((len(parents), deepest + 1), -1)
+        for s, (p, d) in enumerate(zip(parents, depths, strict=True)):
+            self.around[s] = self.around[p]
+            self.around[s, d] = s
+        self.template_keys: list[Path] = []
+        numbers: dict[Path, int] = {}
+        template_of = []
+        for scope, path in enumerate(self.scope_paths):
+            key = star(path)
+            number = numbers.setdefault(key, len(numbers))
+            if number == len(self.template_keys):
+                self.template_keys.append(key)
+                self.templates[key] = Template(key)
+            template_of.append(number)
+            template = self.templates[key]
+            template.instances.append(path)
+            for name in self._children[scope]:
                 template.children.setdefault(name, not name.startswith(":"))
+        self.template_of = np.array(template_of)
         for template in self.templates.values():
             if any(_TIME.fullmatch(name) for name in template.children):
                 template.kind = "seq"
                 template.children = dict(sorted(template.children.items(), key=lambda c: int(c[0][2:])))
             elif template.key in self.columns:
                 template.kind = "lanes"
+
+    def _is_sequence(self, scope: Path) -> bool:
+        return self.templates[star(scope)].kind == "seq"
 
     def can_fold(self, path: str) -> bool:
         """Whether something can be folded: a scope, a sequence to roll up, a range of steps, or `ONCE`."""
@@ -282,7 +332,10 @@ class Topology:
 
     def count_boxes(self, folded: Collection[str]) -> int:
         """How many boxes are on screen when those scopes are folded."""
-        return len({self._seen(item.path[:-1], folded) or item.path for item in self.items})
+        hidden = [self._seen(path, folded) for path in self.scope_paths]
+        inside = np.bincount(self.item_scope, minlength=len(hidden)).tolist()
+        folds = {p for p, n in zip(hidden, inside, strict=True) if p is not None and n}
+        return len(folds) + sum(n for p, n in zip(hidden, inside, strict=True) if p is None)
 
     def _seen(self, scope: Path, folded: Collection[str]) -> Path | None:
         """The outermost of the folded scopes that hide a scope, if one does."""
@@ -296,125 +349,236 @@ class Topology:
                     return (*scope[: k - 1], middle)
         return None
 
-    def _last_out(self) -> dict[Path, int]:
+    def _note_last_out(self) -> None:
         """For each scope the last node that something outside uses; where nothing is, the last one inside."""
-        used: dict[Path, int] = {}
-        inside: dict[Path, int] = {}
-        for item in self.items:
-            for k in range(len(item.path)):
-                inside[item.path[:k]] = max(inside.get(item.path[:k], -1), item.node)
-        for e in self.edges:
-            source, path = self.items[e.source], self.items[e.target].path
-            for k in range(common(source.path, path) + 1, len(source.path)):
-                used[source.path[:k]] = max(used.get(source.path[:k], -1), source.node)
-        return inside | used
+        node = np.array([item.node for item in self.items])
+        source, target = self.edges[0], self.edges[1]
+        inside, used = (np.full(len(self.scope_paths), -1) for _ in range(2))
+        for d in range(self.around.shape[1]):
+            around = self.around[self.item_scope, d]
+            np.maximum.at(inside, around[around >= 0], node[around >= 0])
+            leaves = (around[source] >= 0) & (around[source] != around[target])
+            np.maximum.at(used, around[source][leaves], node[source][leaves])
+        self.last_out = np.where(used >= 0, used, inside)
 
     def _middle(self, sequence: Path) -> str:
         """The steps between the first and the last three of a long sequence, in one name."""
-        steps = sorted(int(name[2:]) for name in self._children[sequence])
+        steps = sorted(int(name[2:]) for name in self.children(sequence))
         return f"t={steps[3]}…{steps[-4]}" if len(steps) > LONG else ""
 
-    def children(self, scope: Path) -> dict[str, None]:
-        """Local names in one instance of a scope."""
-        return self._children[scope]
+    def children(self, scope: Path) -> dict[str, int]:
+        """What is in one instance of a scope: by local name the number of a scope or of an item."""
+        return self._children[self.scope_number[scope]]
+
+    # Edges, cut at the borders of scopes
 
     def _lift_edges(self) -> None:
-        paths = [item.path for item in self.items]
-        targets: dict[tuple[Path, int], set[Path]] = defaultdict(set)
-        for e in self.edges:
-            pu, pv = paths[e.source], paths[e.target]
-            for j in range(common(pu, pv) + 1, len(pv)):
-                targets[pv[:j], e.source].add(pv[j:])
-        occurrences: dict[tuple[Path, Any], int] = defaultdict(int)
-        # of several sources with one target the latest comes first: it leaves its sequence on top
-        for (scope, source), found in sorted(targets.items(), key=lambda kv: (kv[0][0], -kv[0][1])):
-            key = tuple(sorted(found))
-            n = occurrences[scope, key]
-            occurrences[scope, key] += 1
-            self.in_port[scope, source] = (key, n)
-            self.templates[star(scope)].in_ports.setdefault((key, n))
-        connected = set()
-        numbers: dict[tuple[Path, tuple[End, End]], int] = {}
-        self.edge_pieces = [
-            [numbers.setdefault(piece, len(numbers)) for piece in self._pieces(e)] for e in self.edges
-        ]
-        self.pieces = list(numbers)  # every piece once, as (scope, piece); edges name them by number
-        for scope, piece in self.pieces:
-            template = self.templates[star(scope)]
-            template.edges.setdefault(piece)
-            connected.add(scope)
-            if piece[1][0][0] == "out":
-                template.out_ports.setdefault(piece[1][0][1])
-        for e in self.edges:
-            self._note_recurrence(paths[e.source], paths[e.target], e.source)
-        self._items_by_name: dict[str, list[int]] = defaultdict(list)
-        for i, item in enumerate(self.items):
-            if name := self.graph.names[item.node]:
-                self._items_by_name[name].append(i)
+        """Cut every edge at the borders of scopes. All edges at once, as numbers: of names, of the ways down
+        from a scope to an item (`below`), of ports and of pieces; texts only for what differs."""
+        source, target = self.edges[0], self.edges[1]
+        scope_u, scope_v = self.item_scope[source], self.item_scope[target]
+        around_u, around_v = self.around[scope_u], self.around[scope_v]
+        deepest = self.around.shape[1] - 1
+        same = (around_u == around_v) & (around_u >= 0)
+        shared = np.cumprod(same, axis=1).sum(axis=1) - 1  # depth of the innermost scope around both ends
+        below = self._ways_down(deepest)
+        port = self._name_ports(source, target, shared, below, deepest)
+        names, first_name = _numbered([p[-1] if p else "" for p in self.scope_paths])
+        local_names, _ = _numbered([item.path[-1] for item in self.items], first_name)
+
+        def step_down(edges: np.ndarray, depth: np.ndarray) -> np.ndarray:
+            """The name inside the scope at that depth around the targets that leads on to them."""
+            inner = np.minimum(depth + 1, deepest)
+            scope = around_v[edges, inner]
+            ends = self.depth[scope_v[edges]] == depth
+            return np.where(ends, local_names[target[edges]], names[np.where(ends, 0, scope)])
+
+        def port_at(edges: np.ndarray, depth: np.ndarray) -> np.ndarray:
+            return np.where(depth <= deepest, port[edges, np.minimum(depth, deepest)], -1) + 1
+
+        # up from the source, across, down to the target: a column each, in the order of the way
+        rows = []
+        everything = np.arange(len(source))
+        for up, d in enumerate(range(deepest, 0, -1)):
+            at = everything[(d > shared) & (around_u[:, d] >= 0)]
+            rows.append((at, up, around_u[at, d], 0, below[source[at], d], at * 0, at * 0))
+        k = shared
+        across = step_down(everything, k), port_at(everything, k + 1)
+        rows.append((everything, deepest, around_u[everything, k], 1, below[source, k], *across))
+        for d in range(1, deepest + 1):
+            at = everything[(d > shared) & (around_v[:, d] >= 0)]
+            depth = np.full(len(at), d)
+            onward = step_down(at, depth), port_at(at, depth + 1)
+            rows.append((at, deepest + d, around_v[at, d], 2, port[at, d], *onward))
+        edge, place, scope, kind, a, b, c = (
+            np.concatenate([np.broadcast_to(row[n], row[0].shape) for row in rows]) for n in range(7)
+        )
+        order = np.lexsort((place, edge))
+        edge, scope, kind, a, b, c = (x[order] for x in (edge, scope, kind, a, b, c))
+        ends = np.unique(a * (int(b.max(initial=0)) + 1) + b, return_inverse=True)[1]
+        what = np.unique(ends * (int(c.max(initial=0)) + 1) + c, return_inverse=True)[1]
+        code = (self.template_of[scope] * 3 + kind) * (int(what.max(initial=0)) + 1) + what
+        _, first, piece = np.unique(code, return_index=True, return_inverse=True)
+        renumbered = np.empty(len(first), dtype=np.int64)
+        by_appearance = np.argsort(first)
+        renumbered[by_appearance] = np.arange(len(first))
+        # row by row, edge by edge: which piece, and the scope that it lies in
+        self.row_piece, self.row_scope = renumbered[piece], scope
+        self.row_starts = np.searchsorted(edge, np.arange(len(source) + 1))
+        self.pieces: list[Piece] = []
+        self.piece_template = self.template_of[scope[first[by_appearance]]]
+        for row in first[by_appearance].tolist():
+            self._add_piece(int(edge[row]), int(kind[row]), int(self.depth[scope[row]]), port)
+        connected = np.zeros(len(self.template_keys), bool)
+        connected[self.piece_template] = True
         self._note_first_steps()
-        for template in self.templates.values():
+        for number, template in enumerate(self.templates.values()):
             items = not any(template.children.values())
-            if template.kind == "dag" and template.key and items and connected.isdisjoint(template.instances):
+            if template.kind == "dag" and template.key and items and not connected[number]:
                 template.kind = "panel"
 
-    def _pieces(self, e: GraphEdge) -> list[tuple[Path, tuple[End, End]]]:
-        """An edge cut at scope borders: (scope, piece) from the source outward, across, and inward."""
-        pu, pv = self.items[e.source].path, self.items[e.target].path
-        k = common(pu, pv)
+    def _ways_down(self, deepest: int) -> np.ndarray:
+        """A number for the way from the scope at each depth around an item down to it; −1 further in."""
+        names, _ = _numbered([p[-1] if p else "" for p in self.scope_paths])
+        local, _ = _numbered([item.path[-1] for item in self.items])
+        count = max(len(self.items), len(self.scope_paths)) + 1
+        below = np.full((len(self.items), deepest + 1), -1)
+        depth = self.depth[self.item_scope]
+        for d in range(deepest, -1, -1):
+            ends, passes = depth == d, depth > d
+            if d < deepest:
+                code = names[self.around[self.item_scope[passes], d + 1]] * count + below[passes, d + 1]
+                below[passes, d] = np.unique(code, return_inverse=True)[1]
+            start = int(below[:, d].max(initial=-1)) + 1
+            below[ends, d] = start + np.unique(local[ends], return_inverse=True)[1]
+        return below
 
-        def out_end(depth: int) -> End:
-            return ("node", pu[depth]), None if depth == len(pu) - 1 else pu[depth + 1 :]
+    def _name_ports(
+        self, source: np.ndarray, target: np.ndarray, shared: np.ndarray, below: np.ndarray, deepest: int
+    ) -> np.ndarray:
+        """For each edge and depth the number of the in-port through which it enters the scope there.
 
-        def in_end(depth: int) -> End:
-            last = depth == len(pv) - 1
-            return ("node", pv[depth]), None if last else self.in_port[pv[: depth + 1], e.source]
+        An in-port is named after the targets that its source has inside, so that `h_0` of the first step is
+        the same port as h of the step before in all others.
+        """
+        around = self.around[self.item_scope[target]]
+        edge, depth = np.nonzero((np.arange(deepest + 1) > shared[:, None]) & (around >= 0))
+        port = np.full((len(source), deepest + 1), -1)
+        self.ports: list[Any] = []
+        if not len(edge):
+            self._port_rows = np.empty((0, 4), dtype=np.int64)
+            return port
+        scope, way = around[edge, depth], below[target[edge], depth]
+        # what one source has in one scope, by number; of several sources the latest comes first
+        code = scope * (len(self.items) + 1) + len(self.items) - source[edge]
+        entries, first, entry = np.unique(code, return_index=True, return_inverse=True)
+        ways = np.unique(entry * (int(way.max()) + 1) + way)
+        of_entry, one_way = np.divmod(ways, int(way.max()) + 1)
+        starts = np.searchsorted(of_entry, np.arange(len(entries) + 1)).tolist()
+        many: dict[tuple[int, ...], int] = {}
+        goals = one_way[starts[:-1]]
+        for k in np.flatnonzero(np.diff(starts) > 1).tolist():
+            together = tuple(one_way[starts[k] : starts[k + 1]].tolist())
+            goals[k] = many.setdefault(together, int(way.max()) + 1 + len(many))
+        # goals are numbered per depth, entries are sorted by scope and source
+        scopes, depths = scope[first], depth[first]
+        by_goal = np.lexsort((np.arange(len(entries)), goals, scopes))
+        new_run = np.ones(len(entries), bool)
+        new_run[1:] = (np.diff(scopes[by_goal]) != 0) | (np.diff(goals[by_goal]) != 0)
+        starts_of_runs = np.flatnonzero(new_run)
+        occurrence = np.empty(len(entries), dtype=np.int64)
+        occurrence[by_goal] = np.arange(len(entries)) - np.repeat(
+            starts_of_runs, np.diff([*starts_of_runs, len(entries)])
+        )
+        most = int(occurrence.max()) + 1
+        code = (depths * (int(goals.max()) + 1) + goals) * most + occurrence
+        _, sample, number = np.unique(code, return_index=True, return_inverse=True)
+        targets: dict[int, set[Path]] = defaultdict(set)
+        wanted = dict.fromkeys(sample.tolist())
+        for k in np.flatnonzero(np.isin(entry, sample)).tolist():
+            targets[int(entry[k])].add(self.items[target[edge[k]]].path[depth[k] :])
+        named: dict[Any, int] = {}
+        same: list[int] = []
+        for k in wanted:
+            name = tuple(sorted(targets[k])), int(occurrence[k])
+            same.append(named.setdefault(name, len(named)))
+        self.ports = list(named)
+        number = np.array(same)[number]
+        rank = np.empty(len(self.scope_paths), dtype=np.int64)
+        rank[sorted(range(len(rank)), key=self.scope_paths.__getitem__)] = np.arange(len(rank))
+        order = np.lexsort((np.arange(len(entries)), rank[scopes]))
+        code = self.template_of[scopes] * len(self.ports) + number
+        for k in np.sort(np.unique(code[order], return_index=True)[1]).tolist():
+            where = int(order[k])
+            template = self.templates[self.template_keys[self.template_of[scopes[where]]]]
+            template.in_ports.setdefault(self.ports[number[where]])
+        port[edge, depth] = number[entry]
+        self._port_rows = np.stack([scopes, source[edge[first]], number, depths], axis=1)
+        return port
 
-        up = [(pu[:j], (out_end(j), (("out", pu[j:]), None))) for j in range(len(pu) - 1, k, -1)]
-        across = [(pu[:k], (out_end(k), in_end(k)))]
-        down = [
-            (pv[:j], ((("in", self.in_port[pv[:j], e.source]), None), in_end(j)))
-            for j in range(k + 1, len(pv))
-        ]
-        return up + across + down
+    def _add_piece(self, edge: int, kind: int, depth: int, port: np.ndarray) -> None:
+        """Write out one piece in names: it goes up to its scope's border, across the scope, or down."""
+        u, v = (self.items[self.edges[end, edge]].path for end in (0, 1))
 
-    def _note_recurrence(self, pu: Path, pv: Path, source: int) -> None:
-        k = common(pu, pv)
-        if k >= min(len(pu), len(pv)) - 1 or not (_TIME.fullmatch(pu[k]) and _TIME.fullmatch(pv[k])):
+        def port_at(depth: int) -> Any:
+            return self.ports[port[edge, depth]]
+
+        def out_end() -> End:
+            return ("node", u[depth]), None if depth == len(u) - 1 else u[depth + 1 :]
+
+        def in_end() -> End:
+            return ("node", v[depth]), None if depth == len(v) - 1 else port_at(depth + 1)
+
+        piece: Piece
+        if kind == 0:
+            piece = (out_end(), (("out", u[depth:]), None))
+        elif kind == 1:
+            piece = (out_end(), in_end())
+        else:
+            piece = ((("in", port_at(depth)), None), in_end())
+        template = self.templates[self.template_keys[self.piece_template[len(self.pieces)]]]
+        self.pieces.append(piece)
+        template.edges.setdefault(piece)
+        if kind == 0:
+            template.out_ports.setdefault(u[depth:])
+        if kind != 1 or not (_TIME.fullmatch(u[depth]) and _TIME.fullmatch(v[depth])):
             return
-        step, ahead = self.templates[star(pu[: k + 1])], int(pv[k][2:]) - int(pu[k][2:])
-        if abs(ahead) == 1:
-            pairs = step.pairs if ahead == 1 else step.back_pairs
-            pairs.add((self.in_port[pv[: k + 1], source], pu[k + 1 :]))
+        (_, left_by), (_, entered_by) = piece
+        ahead = int(v[depth][2:]) - int(u[depth][2:])
+        if abs(ahead) == 1 and left_by is not None and entered_by is not None:
+            step = self.templates[star((*template.key, u[depth]))]
+            (step.pairs if ahead == 1 else step.back_pairs).add((entered_by, left_by))
 
     def _note_first_steps(self) -> None:
         """A state recurs in the first step too: what comes in as `c_0` leaves as `c_1`, used or not."""
-        names = self.graph.names
-        for (scope, source), port in list(self.in_port.items()):
+        names = self._names
+        by_name: dict[str, list[int]] = defaultdict(list)
+        for i, item in enumerate(self.items):
+            if item.consumer is None and names[item.node]:
+                by_name[names[item.node]].append(i)
+        scopes, sources = self._port_rows[:, 0], self._port_rows[:, 1]
+        outside = self.around[self.item_scope[sources], self._port_rows[:, 3] - 1] != self.parent[scopes]
+        for scope, source, port, _ in self._port_rows[outside].tolist():
+            path = self.scope_paths[scope]
             base, line, index = names[self.items[source].node].rpartition("_")
-            if not scope or not line or not index.isdigit() or not _TIME.fullmatch(scope[-1]):
+            if not line or not index.isdigit() or not _TIME.fullmatch(path[-1]):
                 continue
-            now, before = int(scope[-1][2:]), int(index)
-            if abs(now - before) != 1 or self.items[source].path[: len(scope) - 1] == scope[:-1]:
+            now, before = int(path[-1][2:]), int(index)
+            if abs(now - before) != 1:
                 continue
-            for i in self._named(f"{base}_{now}", scope):
-                template = self.templates[star(scope)]
+            for i in by_name[f"{base}_{now}"]:
+                found = self.items[i].path
+                if found[: len(path)] != path:
+                    continue
+                template = self.templates[star(path)]
                 pairs = template.pairs if now > before else template.back_pairs
-                local = self.items[i].path[len(scope) :]
-                pairs.add((port, local))
-                for k in range(len(scope), len(self.items[i].path)):  # a way out for it
-                    inner, rest = self.items[i].path[:k], self.items[i].path[k:]
+                pairs.add((self.ports[port], found[len(path) :]))
+                for k in range(len(path), len(found)):  # a way out for it
+                    inner, rest = found[:k], found[k:]
                     child = None if len(rest) == 1 else rest[1:]
                     edge = ((("node", rest[0]), child), (("out", rest), None))
                     self.templates[star(inner)].edges.setdefault(edge)
                     self.templates[star(inner)].out_ports.setdefault(rest)
-
-    def _named(self, name: str, scope: Path) -> list[int]:
-        """Items of that name inside a scope."""
-        return [
-            i
-            for i in self._items_by_name.get(name, [])
-            if self.items[i].path[: len(scope)] == scope and self.items[i].consumer is None
-        ]
 
     def _direct(self, t: Template) -> None:
         """Which way a template runs, and on which sides its ports are; outer templates come first."""
@@ -481,8 +645,8 @@ class Topology:
         """Name of the op of a child box, empty for a scope or a leaf."""
         known = self._op_names.get((template.key, local))
         if known is None:
-            found = (self.item_at.get((*scope, local)) for scope in template.instances)
-            item = next((i for i in found if i is not None), None)
+            found = (self.children(scope).get(local) for scope in template.instances)
+            item = None if template.children.get(local, True) else next(i for i in found if i is not None)
             op = None if item is None else self.graph.ops[self.items[item].node]
             known = self._op_names[template.key, local] = op.name if op else ""
         return known
@@ -780,6 +944,12 @@ def _part(scope: str) -> str:
 def _sequences(paths: list[Path]) -> set[Path]:
     """Scopes whose children are time steps."""
     return {p[:k] for p in paths for k in range(len(p)) if _TIME.fullmatch(p[k])}
+
+
+def _numbered(names: list[str], known: dict[str, int] | None = None) -> tuple[np.ndarray, dict[str, int]]:
+    """Names as numbers, the same for the same, and which is which."""
+    numbers = dict(known or {})
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64), numbers
 
 
 @lru_cache(maxsize=65_536)
