@@ -74,16 +74,17 @@ def _at_side(box: np.ndarray, end: np.ndarray, next_point: np.ndarray) -> bool:
 
 
 def slanted(layout: Layout) -> list[int]:
-    """Edges with a segment that is neither horizontal nor vertical."""
+    """Edges with a segment that is neither horizontal nor vertical, those between dense layers aside."""
     return [
         k
         for k, edge in enumerate(layout.edges)
-        if np.any(np.min(np.abs(np.diff(edge.points, axis=0)), axis=1) > 0.051)
+        if not edge.fan and np.any(np.min(np.abs(np.diff(edge.points, axis=0)), axis=1) > 0.051)
     ]
 
 
 def hits(layout: Layout, shrink: float = 1.0) -> list[tuple[int, int]]:
-    """(edge, box) where an edge passes through a box that it neither starts from nor leads to."""
+    """(edge, box) where an edge passes through a box that it neither starts from nor leads to; a folded scope
+    that reads the same value may have it run through, as it does when it is open."""
     if not layout.edges:
         return []
     r = rectangles(layout.boxes)
@@ -98,7 +99,10 @@ def hits(layout: Layout, shrink: float = 1.0) -> list[tuple[int, int]]:
         & (high[:, None, 1] > r[None, :, 1] + shrink)
     )
     found = {(int(owner[s]), int(b)) for s, b in np.argwhere(through)}
-    return sorted((e, b) for e, b in found if b not in (layout.edges[e].source, layout.edges[e].target))
+    scopes = [k for k, b in enumerate(layout.boxes) if b.kind == "scope"]
+    reads = {(e.source, e.target) for e in layout.edges if e.target in scopes}
+    own = {(k, b) for k, e in enumerate(layout.edges) for b in (e.source, e.target)}
+    return sorted((e, b) for e, b in found - own if (layout.edges[e].source, b) not in reads)
 
 
 def path_of(layout: Layout, box: Box) -> tuple[str, ...]:

@@ -297,16 +297,19 @@ def _paint_edge(painter: QPainter, frame: Frame, look: Look, k: int, path: QPain
             colour = QColor(theme.state_line)
             if not flowed:
                 colour.setAlpha(120)
+    if edge.fan:  # of hundreds, those stand out along which much flows
+        width *= 0.6
+        colour.setAlphaF(0.25 + 0.75 * float(frame.strength[k]) ** 2 if flowed == 2 else 0.35)
     width *= theme.stroke
     pen = QPen(colour, max(width, 0.9 / zoom))
     pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
     pen.setCapStyle(Qt.PenCapStyle.FlatCap)
-    if flowed == 2 and frame.strength[k] == 0:
+    if flowed == 2 and frame.strength[k] == 0 and not edge.fan:
         pen.setStyle(Qt.PenStyle.DashLine)
     painter.setPen(pen)
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.drawPath(path)
-    if zoom >= 0.3 and len(edge.points) > 1:
+    if zoom >= 0.3 and len(edge.points) > 1 and not edge.fan:
         _arrow_head(painter, edge.points, colour, backward=flowed == 2, width=width)
 
 

@@ -67,7 +67,8 @@ def crossing_points(lines: Lines) -> int:
 
 
 def coinciding_runs(lines: Lines) -> int:
-    """Pairs of sources of which horizontal or vertical runs lie on top of each other."""
+    """Pairs of sources with horizontal or vertical runs on top of each other, those aside that lead to
+    one target: they may join."""
     found: set[tuple[int, int]] = set()
     for axis in (0, 1):
         flat = np.abs(lines.starts[:, axis] - lines.stops[:, axis]) < 0.05
@@ -77,12 +78,14 @@ def coinciding_runs(lines: Lines) -> int:
             on_one_line[place].append(segment)
         for members in map(np.array, on_one_line.values()):
             ends = np.stack([lines.starts[members, 1 - axis], lines.stops[members, 1 - axis]])
-            low, high, source = ends.min(axis=0), ends.max(axis=0), lines.sources[members]
+            low, high = ends.min(axis=0), ends.max(axis=0)
             order = np.argsort(low, kind="stable")
-            low, high, source = low[order], high[order], source[order]
+            low, high = low[order], high[order]
+            source, target = lines.sources[members][order], lines.targets[members][order]
             for k, (top, owner) in enumerate(zip(high.tolist(), source.tolist(), strict=True)):
                 rest = slice(k + 1, int(np.searchsorted(low, top - SEEN_AS_ONE)))
                 shared = np.minimum(high[rest], top) - low[rest] > SEEN_AS_ONE
+                shared &= target[rest] != target[k]
                 others = set(source[rest][shared].tolist()) - {owner}
                 found.update((min(owner, o), max(owner, o)) for o in others)
     return len(found)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from explorer.model.layout.topology import Path, Piece, Topology
+from explorer.model.layout.template import Path, Piece
+from explorer.model.layout.topology import Topology
 
 BOX = (76.0, 54.0)
 CHIP = (64.0, 54.0)
@@ -17,6 +18,7 @@ FOLDED = (104.0, 54.0)
 GAP_X, GAP_Y, DUMMY_GAP, PAD, HEAD, TRACK = 26.0, 14.0, 10.0, 12.0, 22.0, 7.0
 SPINE_GAP = 22.0  # between a state line and a box below it: the factors on the line need room
 LEAST_WIDTH = 118.0  # of an open scope: its title has to fit
+FAN = (60.0, 0.1, 170.0)  # width of a gap between dense layers: at least, of the height, at most
 ENTRY = 11.0  # distance of two edges that enter one box
 
 Polyline = np.ndarray  # (n, 2)
@@ -60,6 +62,7 @@ class Edge:
     points: Polyline
     members: tuple[tuple[int, int], ...]
     state_line: bool
+    fan: bool = False  # one of many between dense layers
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,9 @@ class Edges(Sequence[Edge]):
         members: np.ndarray,
         member_starts: np.ndarray,
         state_line: np.ndarray,
+        fan: np.ndarray,
     ) -> None:
-        self.sources, self.targets, self.state_line = sources, targets, state_line
+        self.sources, self.targets, self.state_line, self.fan = sources, targets, state_line, fan
         self.points, self.point_starts = points, point_starts
         self.members, self.member_starts = members, member_starts
         self._known: dict[int, Edge] = {}
@@ -145,7 +149,8 @@ class Edges(Sequence[Edge]):
     @classmethod
     def none(cls) -> Edges:
         nothing, start = np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
-        return cls(nothing, nothing, np.empty((0, 2)), start, np.empty((0, 2), np.int64), start, nothing > 0)
+        points, members, never = np.empty((0, 2)), np.empty((0, 2), dtype=np.int64), nothing > 0
+        return cls(nothing, nothing, points, start, members, start, never, never)
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -159,14 +164,15 @@ class Edges(Sequence[Edge]):
             points = self.points[self.point_starts[k] : self.point_starts[k + 1]]
             members = self.members[self.member_starts[k] : self.member_starts[k + 1]].tolist()
             ends = int(self.sources[k]), int(self.targets[k])
-            edge = Edge(*ends, points, tuple((v, slot) for v, slot in members), bool(self.state_line[k]))
+            flags = bool(self.state_line[k]), bool(self.fan[k])
+            edge = Edge(*ends, points, tuple((v, slot) for v, slot in members), *flags)
             self._known[k] = edge
         return edge
 
     def rerouted(self, points: np.ndarray, starts: np.ndarray) -> Edges:
         """The same edges along other ways."""
         ends = self.sources, self.targets
-        return Edges(*ends, points, starts, self.members, self.member_starts, self.state_line)
+        return Edges(*ends, points, starts, self.members, self.member_starts, self.state_line, self.fan)
 
     def corners(self) -> np.ndarray:
         """x0, y0, x1, y1 of each."""
@@ -279,13 +285,6 @@ class Columns:
     centre: dict[str, float]  # child -> x
     widths: dict[str, float]
     routes: dict[Piece, Polyline]
-    _slim: dict[Piece, Polyline] = field(default_factory=dict)
-
-    def slim_route(self, piece: Piece) -> Polyline:
-        """A route without needless points."""
-        if piece not in self._slim:
-            self._slim[piece] = _slim(self.routes[piece])
-        return self._slim[piece]
 
     def mirrored(self) -> Columns:
         """The same from the right of the rectangle."""
@@ -296,18 +295,3 @@ class Columns:
             self.widths,
             {edge: route * turned + [self.width, 0.0] for edge, route in self.routes.items()},
         )
-
-
-def _slim(points: Polyline) -> Polyline:
-    """A line without repeated points and without points in the middle of a straight run."""
-    slim: list[tuple[float, float]] = []
-    for x, y in points.tolist():
-        if slim and abs(x - slim[-1][0]) <= 0.01 and abs(y - slim[-1][1]) <= 0.01:
-            continue
-        if len(slim) > 1:
-            (x0, y0), (x1, y1) = slim[-2:]
-            ax, ay, bx, by = x1 - x0, y1 - y0, x - x1, y - y1
-            if abs(ax * by - ay * bx) <= 0.01 and ax * bx + ay * by >= 0:
-                slim.pop()
-        slim.append((x, y))
-    return np.array(slim)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explorer.model.layout.geometry import GAP_Y, HEAD, PAD, TRACK, Columns, Rows, State
-from explorer.model.layout.topology import End, Template, star
+from explorer.model.layout.template import End, Template, star
 
 if TYPE_CHECKING:
     from explorer.model.layout.metric import Metric

@@ -18,6 +18,7 @@ from explorer.model.layout.geometry import (
     CHIP,
     DUMMY_GAP,
     ENTRY,
+    FAN,
     FOLDED,
     GAP_X,
     GAP_Y,
@@ -36,7 +37,8 @@ from explorer.model.layout.lanes import lanes_columns, lanes_rows
 from explorer.model.layout.placing import place
 from explorer.model.layout.rows import Attraction, Equality, Separation, solve
 from explorer.model.layout.sequence import Shown, sequence_columns, sequence_rows
-from explorer.model.layout.topology import End, Path, Template, Topology, star
+from explorer.model.layout.template import End, Path, Piece, Template, star
+from explorer.model.layout.topology import Topology
 from explorer.model.layout.tracks import Net, assign_tracks
 
 
@@ -143,7 +145,7 @@ class Metric:
 
     def _folded_rows(self, t: Template) -> Rows:
         """Ports spread over the side; a recurring value leaves at the height at which it came."""
-        height = max(FOLDED[1], 9.0 * (max(len(t.in_ports), len(t.out_ports)) + 1))
+        height = max(FOLDED[1], DUMMY_GAP * (max(len(t.in_ports), len(t.out_ports)) + 1))
 
         def spread(ports: dict[Any, None], kind: str) -> dict[Any, float]:
             layer = t.layers[0 if kind == "in" else -1] if t.layers else []
@@ -166,7 +168,7 @@ class Metric:
 
     def _port_offset(self, t: Template, edge: tuple[End, End], source: bool) -> float:
         """Where an edge leaves or enters a box, from the box's centre."""
-        vertex, port = edge[0 if source else 1]
+        vertex, port = t.starts.get(edge, edge[0]) if source else edge[1]
         if vertex[0] != "node":
             return 0.0
         if t.children[vertex[1]]:
@@ -190,7 +192,12 @@ class Metric:
             if kind == "node":
                 half[i] = self.child_size(t, local)[1] / 2
 
+        fanned = {r for gap in t.dense_gaps for r in (gap, gap + 1)}
+
         def gap(a: int, b: int) -> float:
+            if t.rank[a] in fanned and a < n and b < n:  # as far apart as the boxes that they lead to
+                half_a, half_b = (max(half[i], BOX[1] / 2) for i in (a, b))
+                return half_a + half_b + GAP_Y - half[a] - half[b]
             boxes = (a < n and t.vertices[a][0] == "node") + (b < n and t.vertices[b][0] == "node")
             if boxes == 1 and (a in t.on_spine or b in t.on_spine):
                 return SPINE_GAP
@@ -199,6 +206,7 @@ class Metric:
         neighbours = [(a, b) for layer in t.layers for a, b in itertools.pairwise(layer)]
         attractions, spine, pairs = self._wishes(t)
         separations: list[Separation] = [(a, b, half[a] + half[b] + gap(a, b)) for a, b in neighbours]
+        attractions += _columns_of_units(t, separations)
         if any(scope and (*t.key, *star((c,))) in self.open_keys for c, scope in t.children.items()):
             # what is open keeps the order and the rows that all had when folded
             locks, same_row = self._kept_rows(t)
@@ -247,14 +255,17 @@ class Metric:
         spine_steps = {(a, b) for s in t.spines for a, b in itertools.pairwise(s)}
         attractions: list[Attraction] = []
         spine: list[Equality] = []
+        rows = {("out", out) for out in t.through.values()}
         for edge, chain in t.chains.items():
             if self.shown and not self.is_drawn(t, edge):
                 continue
             on_spine = (edge[0][0], edge[1][0]) in spine_steps
             for p, q in itertools.pairwise(chain):
+                if t.rank[p] in t.dense_gaps:
+                    continue
                 offset = self._port_offset(t, edge, True) if p == chain[0] else 0.0
                 offset -= self._port_offset(t, edge, False) if q == chain[-1] else 0.0
-                if on_spine:
+                if on_spine or edge[1][0] in rows:
                     spine.append((p, q, offset))
                 else:
                     weight = (6.0, 2.0, 1.0)[(p < n) + (q < n)]
@@ -358,6 +369,8 @@ class Metric:
             edge_of_scope = (r == 0 and t.in_ports) or (r == len(t.layers) - 2 and t.out_ports)
             if edge_of_scope and not room[r]:
                 gap = PAD + 4
+            if r in t.dense_gaps:
+                gap = max(gap, min(max(FAN[0], rows.height * FAN[1]), FAN[2]))
             lefts.append(lefts[-1] + rank_width[r] + gap)
         width = (lefts[-1] + rank_width[-1] if t.layers else 0.0) + (0.0 if t.out_ports else PAD)
         width += TRACK * len(back)
@@ -377,7 +390,32 @@ class Metric:
             for edge, chain in t.chains.items()
             if not self.shown or self.is_drawn(t, edge)
         }
+        routes |= self._fans(t, rows, lefts, rank_width, centre, widths)
         return Columns(width, centre, widths, routes)
+
+    def _fans(
+        self,
+        t: Template,
+        rows: Rows,
+        lefts: list[float],
+        rank_width: list[float],
+        centre: dict[str, float],
+        widths: dict[str, float],
+    ) -> dict[Piece, Polyline]:
+        """Ways across the gaps between dense layers: curves from every unit to every unit."""
+        if not t.fans:
+            return {}
+        right, left = np.empty(len(t.vertices)), np.empty(len(t.vertices))
+        for i, (kind, local) in enumerate(t.vertices):
+            border = lefts[t.rank[i]] + rank_width[t.rank[i]]
+            right[i] = centre[local] + widths[local] / 2 if kind == "node" else border
+            left[i] = centre[local] - widths[local] / 2 if kind == "node" else border
+        p, q = np.array(list(t.fans.values())).T
+        y_p, y_q = rows.y[p], rows.y[q]
+        if any(t.children.values()):
+            y_p = y_p + [self._port_offset(t, edge, True) for edge in t.fans]
+            y_q = y_q + [self._port_offset(t, edge, False) for edge in t.fans]
+        return dict(zip(t.fans, _curves(right[p], y_p, left[q], y_q), strict=True))
 
     def _heights(
         self, t: Template, rows: Rows, edge: tuple[End, End], chain: list[int]
@@ -389,21 +427,31 @@ class Metric:
             yield p, q, float(y_p), float(y_q)
 
     def _gap_tracks(self, t: Template, rows: Rows) -> tuple[list[dict[Any, int]], list[int]]:
-        gaps: list[dict[Any, set[float]]] = [defaultdict(set) for _ in [*t.layers, None]]
+        gaps: list[dict[Any, tuple[set[float], set[float]]]] = [
+            defaultdict(lambda: (set(), set())) for _ in [*t.layers, None]
+        ]
+
+        def add(gap: int, net: Any, source: float, target: float) -> None:
+            gaps[gap][net][0].add(round(source, 2))
+            gaps[gap][net][1].add(round(target, 2))
+
         for edge, chain in t.chains.items():
             if self.shown and not self.is_drawn(t, edge):
                 continue
             if _runs_back(t, chain):
                 low = self._below(t, rows, edge)
                 (p, q, y_p, y_q) = next(self._heights(t, rows, edge, chain))
-                gaps[t.rank[p]][edge[0], round(y_p, 2)].add(low)
-                gaps[t.rank[q] - 1][edge[0], low].add(round(y_q, 2))
+                add(t.rank[p], (edge[0], round(y_p, 2)), y_p, low)
+                add(t.rank[q] - 1, (edge[0], low), low, y_q)
                 continue
-            for p, _q, y_p, y_q in self._heights(t, rows, edge, chain):
-                gaps[t.rank[p]][p, round(y_p, 2)].add(round(y_q, 2))
+            for p, q, y_p, y_q in self._heights(t, rows, edge, chain):
+                if t.rank[p] not in t.dense_gaps:
+                    add(t.rank[p], _net(t, edge, p, q, y_p), y_p, y_q)
         tracks, counts = [], []
         for gap in gaps:
-            assigned, count = assign_tracks([Net(k, k[1], frozenset(ys)) for k, ys in gap.items()])
+            assigned, count = assign_tracks(
+                [Net(k, frozenset(y0), frozenset(y1)) for k, (y0, y1) in gap.items()]
+            )
             tracks.append(assigned)
             counts.append(count)
         return tracks, counts
@@ -444,6 +492,7 @@ class Metric:
             return left + (right - left) * (tracks[gap][net] + 1) / (counts[gap] + 1)
 
         points: list[tuple[float, float]] = []
+        first = t.starts.get(edge, edge[0])[0]
         if _runs_back(t, chain):  # around below everything
             (p, q, y_p, y_q) = next(self._heights(t, rows, edge, chain))
             low = self._below(t, rows, edge)
@@ -453,11 +502,17 @@ class Metric:
             return np.array([*points, (in_x, low), (in_x, y_q), (side(edge[1][0], False, t.rank[q]), y_q)])
         for p, q, y_p, y_q in self._heights(t, rows, edge, chain):
             r = t.rank[p]
-            begin = side(edge[0][0], True, r) if p == chain[0] else lefts[r]
+            begin = side(first, True, r) if p == chain[0] else lefts[r]
+            if p == chain[0] and first != edge[0][0]:  # through a scope that reads it too
+                points.append((side(edge[0][0], True, 0), y_p))
             points.append((begin, y_p))
             end = side(edge[1][0], False, t.rank[q]) if q == chain[-1] else lefts[t.rank[q]]
+            if r in t.dense_gaps:
+                from_x = begin if p == chain[0] else lefts[r] + rank_width[r]
+                points += _curves(*(np.array([v]) for v in (from_x, y_p, end, y_q)))[0].tolist()
+                continue
             if abs(y_p - y_q) > 0.05 and r < t.rank[q]:
-                x = turn(r, (p, round(y_p, 2)))
+                x = turn(r, _net(t, edge, p, q, y_p))
                 points += [(x, y_p), (x, y_q)]
             points.append((end, y_q))
         return np.array(points)
@@ -485,6 +540,38 @@ class Metric:
                 ]
             )
         return self.states[scope]
+
+
+def _net(t: Template, edge: Piece, p: int, q: int, y: float) -> Any:
+    """What a hop of an edge turns together with: others from the same place, or to the same."""
+    if edge in t.joined and q == t.chains[edge][-1]:
+        return "into", t.joined[edge]
+    return p, round(y, 2)
+
+
+def _columns_of_units(t: Template, separations: list[Separation]) -> list[Attraction]:
+    """What keeps the units on both sides of a dense gap close together, and their middles at one height."""
+    below = {a: (b, distance) for a, b, distance in separations}
+    wishes: list[Attraction] = []
+    for gap in sorted(t.dense_gaps):
+        middle = []
+        for layer in (t.layers[gap], t.layers[gap + 1]):
+            height = 0.0
+            for a in layer[:-1]:
+                b, distance = below[a]
+                height += distance
+                wishes.append((a, b, distance, 0.5))
+            middle.append(height / 2)
+        wishes.append((t.layers[gap][0], t.layers[gap + 1][0], middle[0] - middle[1], 2.0))
+    return wishes
+
+
+def _curves(x0: np.ndarray, y0: np.ndarray, x1: np.ndarray, y1: np.ndarray) -> np.ndarray:
+    """Lines that leave and arrive nearly horizontally, shape (lines, points, 2)."""
+    u = np.linspace(0.0, 1.0, 13)
+    x = x0[:, None] + (x1 - x0)[:, None] * u
+    y = y0[:, None] + (y1 - y0)[:, None] * ((u + u * u * (3.0 - 2.0 * u)) / 2)
+    return np.stack([x, y], axis=2)
 
 
 def _runs_back(t: Template, chain: list[int]) -> bool:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explorer.model.layout.geometry import Area, Boxes, Column, Columns, Edges, Layout, State
-from explorer.model.layout.topology import Path, Piece, Topology, star
+from explorer.model.layout.template import Path, Piece, star
+from explorer.model.layout.topology import Topology
 
 if TYPE_CHECKING:
     from explorer.model.layout.metric import Metric
@@ -289,7 +290,7 @@ def _edges(metric: Metric, seen: _Seen, standing: _Standing) -> Edges:
         member_line = np.append(member_line, [k for _, k in with_line]).astype(np.int64)
     order = np.argsort(member_line, kind="stable")
     member_starts = np.searchsorted(member_line[order], np.arange(len(sample) + 1))
-    points, point_starts, state_line = _ways(t, pieces, piece, scope, drawn, standing, sample)
+    points, point_starts, flags = _ways(t, pieces, piece, scope, drawn, standing, sample)
     return Edges(
         a[sample],
         b[sample],
@@ -297,7 +298,7 @@ def _edges(metric: Metric, seen: _Seen, standing: _Standing) -> Edges:
         point_starts,
         np.stack([consumer, slot], axis=1)[members[order]],
         member_starts,
-        state_line,
+        *flags,
     )
 
 
@@ -338,8 +339,8 @@ def _ways(
     drawn: np.ndarray,
     standing: _Standing,
     sample: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points of each line, one after the other, where each begins, and which are state lines."""
+) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Points of all lines, where those of each begin, which lines are state lines and which in fans."""
     lengths = t.row_starts[sample + 1] - t.row_starts[sample]
     rows = _runs(t.row_starts[sample], lengths)
     line = np.repeat(np.arange(len(sample)), lengths)[drawn[rows]]
@@ -348,18 +349,21 @@ def _ways(
     code = group * len(pieces) + piece[rows]
     kinds, first, kind = np.unique(code, return_index=True, return_inverse=True)
     routes: list[np.ndarray] = []
-    on_spine = np.zeros(len(kinds), dtype=np.int8)
+    on_spine, in_fan = np.zeros(len(kinds), dtype=np.int8), np.zeros(len(kinds), bool)
     spines: dict[int, set[Any]] = {}
     for k, row in enumerate(rows[first].tolist()):
         this, way = standing.groups[standing.group[scope[row]]], pieces[piece[row]]
-        routes.append(this.columns.slim_route(way))
+        routes.append(this.columns.routes[way])
         template = int(t.template_of[scope[row]])
+        known = t.templates[t.template_keys[template]]
+        in_fan[k] = way in known.fans
         if template not in spines:
-            spines[template] = t.templates[t.template_keys[template]].on_spines()
+            spines[template] = known.on_spines()
         if spines[template]:  # a branch that leaves the line in the next step, as to a peephole, is none
             on_spine[k] = 1 if (way[0][0], way[1][0]) in spines[template] else -1
     if not routes:
-        return np.empty((0, 2)), np.zeros(len(sample) + 1, dtype=np.int64), np.zeros(len(sample), bool)
+        never = np.zeros(len(sample), bool)
+        return np.empty((0, 2)), np.zeros(len(sample) + 1, dtype=np.int64), (never, never)
     sizes = np.array([len(r) for r in routes])
     every = np.concatenate(routes)
     begin = np.cumsum(sizes) - sizes
@@ -370,7 +374,7 @@ def _ways(
     flags = on_spine[kind]
     spine = np.bincount(line[flags > 0], minlength=len(sample)) > 0
     spine &= np.bincount(line[flags < 0], minlength=len(sample)) == 0
-    return points, starts, spine
+    return points, starts, (spine, np.bincount(line[in_fan[kind]], minlength=len(sample)) > 0)
 
 
 def _runs(begin: np.ndarray, length: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explorer.model.layout.geometry import FOLDED, GAP_X, HEAD, PAD, TRACK, Columns, Rows, State
-from explorer.model.layout.topology import End, Template
+from explorer.model.layout.template import End, Piece, Template
 
 if TYPE_CHECKING:
     from explorer.model.layout.metric import Metric
@@ -37,7 +37,7 @@ class Shown:
     @classmethod
     def _of(cls, t: Template, column_of: dict[str, str], *, rolled: bool) -> Shown:
         template = Template(t.key, kind="seq", children=dict.fromkeys(column_of.values(), True))
-        template.edges = {}
+        template.edges, template.joined_out, template.through = {}, t.joined_out, t.through
         outer: dict[Any, tuple[End, End]] = {}
         for edge in t.edges:
             (a, port_a), (b, port_b) = edge
@@ -144,7 +144,7 @@ def sequence_columns(metric: Metric, t: Template, state: State) -> Columns:
     routes = {}
     for edge in t.edges:
         (a, port_a), (b, port_b) = edge
-        net = a if a[0] == "in" else (a[1], port_a)
+        net = channels.net(edge)
         start = (
             (0.0, rows.ports_in[a[1]])
             if a[0] == "in"
@@ -157,7 +157,11 @@ def sequence_columns(metric: Metric, t: Template, state: State) -> Columns:
         )
         points = [start]
         g_out, g_in = channels.gaps(edge)
-        if g_out == g_in:
+        if channels.is_row(edge):
+            if abs(start[1] - stop[1]) > 0.05:  # the first of the steps may read it elsewhere
+                xt = turn_x(g_in, net)
+                points += [(xt, start[1]), (xt, stop[1])]
+        elif g_out == g_in:
             if abs(start[1] - stop[1]) > 0.05:
                 xt = turn_x(g_out, net)
                 points += [(xt, start[1]), (xt, stop[1])]
@@ -178,8 +182,12 @@ def _turns(metric: Metric, t: Template, channels: Channels, step: Rows) -> dict[
     top = float(metric.rows_of(t.key).y[0])
     for edge in t.edges:
         (a, port_a), (b, port_b) = edge
-        net = a if a[0] == "in" else (a[1], port_a)
+        net = channels.net(edge)
         g_out, g_in = channels.gaps(edge)
+        if channels.is_row(edge):
+            if port_b != channels.template.through[a[1]]:
+                turns[g_in].setdefault(net)
+            continue
         if g_out == g_in:
             y0 = metric.rows_of(t.key).ports_in[a[1]] if a[0] == "in" else top + step.ports_out[port_a]
             y1 = metric.rows_of(t.key).ports_out[b[1]] if b[0] == "out" else top + step.ports_in[port_b]
@@ -201,29 +209,41 @@ class Channels:
     """
 
     def __init__(self, t: Template, step: Template) -> None:
-        self.step = step
+        self.template, self.step = t, step
         self.place = {name: k for k, name in enumerate(t.children)}
         self.straight_in: dict[Any, Any] = {}  # port of the sequence -> port of its first step
         self.straight_out: set[Any] = set()
         self.source_of: dict[Any, Any] = {}
         reach: dict[Any, list[int]] = defaultdict(list)
         for edge in t.edges:
-            (a, port_a), (b, port_b) = edge
-            net = a if a[0] == "in" else (a[1], port_a)
+            (a, _), (b, port_b) = edge
+            net = self.net(edge)
             g_out, g_in = self.gaps(edge)
+            joined = b[0] == "out" and b[1] in t.joined_out
             if b[0] == "out":
                 self.source_of[b[1]] = net
-                if g_out == g_in:
+                if g_out == g_in and not joined:
                     self.straight_out.add(b[1])
-            if a[0] == "in" and g_in == -1:
-                self.straight_in[a[1]] = port_b
-            if g_out != g_in:
+            if a[0] == "in" and (g_in == -1 or self.is_row(edge)):
+                self.straight_in[a[1]] = t.through.get(a[1], port_b)
+            if (g_out != g_in or joined) and not self.is_row(edge):
                 reach[net] += [g_out, g_in]
         above = sorted((n for n in reach if n[0] == "in"), key=lambda n: (-max(reach[n]), repr(n)))
         below = sorted((n for n in reach if n[0] != "in"), key=lambda n: (-min(reach[n]), repr(n)))
         self.is_above = {n: n[0] == "in" for n in reach}
         self.track = {n: k for nets in (above, below) for k, n in enumerate(nets)}
         self.above, self.below = len(above), len(below)
+
+    def is_row(self, edge: Piece) -> bool:
+        """Whether an edge runs straight through the steps before the one that it leads to."""
+        return edge[0][0][0] == "in" and edge[0][0][1] in self.template.through
+
+    def net(self, edge: Piece) -> Any:
+        """Which line an edge is part of."""
+        (a, port_a), (b, _) = edge
+        if a[0] == "in":
+            return a
+        return ("", port_a) if b[0] == "out" and b[1] in self.template.joined_out else (a[1], port_a)
 
     def gaps(self, edge: tuple[End, End]) -> tuple[int, int]:
         """The gaps in which an edge leaves and arrives; gap g is right of column g, −1 left of the first."""

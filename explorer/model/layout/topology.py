@@ -9,28 +9,19 @@ from __future__ import annotations
 
 import itertools
 import re
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from autograd import Graph
-
-Path = tuple[str, ...]  # of a scope: ("lstm", "t=2", "forget"); of an item, its local name is added
-Vertex = tuple[str, Any]  # ("node", local name) | ("in", port) | ("out", port)
-End = tuple[Vertex, Any]  # a vertex and, for a scope, its port; None for a plain box
-Piece = tuple[End, End]  # what one scope has of an edge
+from explorer.model.layout.order import MANY, Order
+from explorer.model.layout.template import End, Path, Piece, Template, common, star
 
 _TIME = re.compile(r"t=-?\d+")
-_STEP = re.compile(r"t=-?\d+(…-?\d+)?")  # one step, or a range of steps that is shown as one
-_LINEAR = frozenset({"add", "add_n", "subtract", "multiply"})  # ops that a state line may run through
-LONGEST_SPINE = 3
-DENSE = 1500  # edges in one template, beyond which its order is not polished
+ROWS = 3  # steps that read a value from outside, from which on it may run through all
 ONCE = "parameters=once"  # stands among the folded scopes when shared leaves are drawn once
 LONG = 50  # a sequence of more steps opens with its middle as one column
 
@@ -41,42 +32,6 @@ class Item(NamedTuple):
     node: int
     consumer: int | None  # the use that an alias stands next to
     path: Path
-
-
-@dataclass
-class Template:
-    """All scopes of one shape."""
-
-    key: Path
-    instances: list[Path] = field(default_factory=list)
-    children: dict[str, bool] = field(default_factory=dict)  # local name -> is it a scope
-    edges: dict[tuple[End, End], None] = field(default_factory=dict)
-    in_ports: dict[Any, None] = field(default_factory=dict)
-    out_ports: dict[Any, None] = field(default_factory=dict)
-    pairs: set[tuple[Any, Any]] = field(default_factory=set)  # (in-port, out-port) of a value that recurs
-    back_pairs: set[tuple[Any, Any]] = field(default_factory=set)  # of one that runs from the last step on
-    # dag, seq (time columns), lanes (one column of sequences that lie above each other) or panel (the true
-    # leaves of shared parameters)
-    kind: str = "dag"
-    mirrored: bool = False  # runs from right to left
-    east_in: set[Any] = field(default_factory=set)  # in-ports on the right side
-    west_out: set[Any] = field(default_factory=set)  # out-ports on the left side
-    lanes: list[str] = field(default_factory=list)  # children of a column, from the lowest up
-    # filled by `order`
-    vertices: list[Vertex] = field(default_factory=list)
-    index: dict[Vertex, int] = field(default_factory=dict)
-    rank: list[int] = field(default_factory=list)  # also of dummies, which follow the vertices
-    layers: list[list[int]] = field(default_factory=list)
-    chains: dict[tuple[End, End], list[int]] = field(default_factory=dict)  # edge -> vertices and dummies
-    loose: list[int] = field(default_factory=list)  # vertices without any edge: in no layer, put beside
-    spines: list[list[Vertex]] = field(default_factory=list)
-    on_spine: set[int] = field(default_factory=set)  # vertices and dummies
-    entries: dict[tuple[End, End], tuple[int, int, bool]] = field(default_factory=dict)  # place among inputs
-    middle: dict[End, int] = field(default_factory=dict)  # of a box, the place that meets its middle
-
-    def on_spines(self) -> set[tuple[Vertex, Vertex]]:
-        """The steps of all spines."""
-        return {step for spine in self.spines for step in itertools.pairwise(spine)}
 
 
 class Topology:
@@ -108,7 +63,7 @@ class Topology:
         for template in sorted(self.templates.values(), key=lambda t: -len(t.key)):
             if template.kind == "dag":
                 self._states_first(template)
-                _Order(self, template).run()
+                Order(self, template).run()
 
     # Items
 
@@ -432,10 +387,74 @@ class Topology:
         connected = np.zeros(len(self.template_keys), bool)
         connected[self.piece_template] = True
         self._note_first_steps()
+        self._join_what_leaves()
+        for template in self.templates.values():
+            if template.kind == "seq":
+                self._lead_through(template)
         for number, template in enumerate(self.templates.values()):
             items = not any(template.children.values())
             if template.kind == "dag" and template.key and items and not connected[number]:
                 template.kind = "panel"
+
+    def _join_what_leaves(self) -> None:
+        """What the steps of a sequence send to one target, and nowhere else, leaves it as one line."""
+        for around in self.templates.values():
+            goals: dict[tuple[str, Any], set[Any]] = defaultdict(set)
+            for ((kind, child), port), (goal, into) in around.edges:
+                sequence = self.templates.get((*around.key, child)) if kind == "node" else None
+                if sequence is not None and sequence.kind == "seq":
+                    # of a scope: that of its ports which stands for one target
+                    place = into[0] if into is not None and len(into[0]) == 1 else into
+                    goals[child, port].add((goal, place))
+            together: dict[Any, list[Any]] = defaultdict(list)
+            for (child, port), found in goals.items():
+                if len(found) == 1:
+                    together[child, port[1:], *found].append(port)
+            for (child, *_), ports in together.items():
+                if len(ports) >= MANY:
+                    self.templates[*around.key, child].joined_out.update(ports)
+
+    def _lead_through(self, t: Template) -> None:
+        """Many values that many steps of a sequence read from outside are rows through all of its columns, as
+        in a table of attention: a line each, in the order and at the heights in which the steps read them."""
+        step = self.templates[*t.key, "t=*"]
+        ports: dict[Any, dict[Any, int]] = defaultdict(lambda: defaultdict(int))
+        for (a, _), (b, port) in t.edges:
+            if a[0] == "in" and b[0] == "node":
+                ports[a[1]][port] += 1
+        here = self.template_of[self._port_rows[:, 0]] == self.template_keys.index(t.key)
+        from_leaf = {
+            self.ports[port]
+            for _, source, port, _ in self._port_rows[here].tolist()
+            if self.graph.ops[self.items[source].node] is None
+        }
+        rows = {}
+        for p, found in ports.items():
+            port, count = max(found.items(), key=lambda kv: kv[1])
+            if count >= ROWS and p not in from_leaf:
+                rows[p] = port
+        if len(rows) >= MANY and len(set(rows.values())) == len(rows) and step.kind == "dag":
+            t.through = rows
+            for port in rows.values():
+                self._add_row(step, port)
+
+    def _add_row(self, t: Template, port: Any) -> Any:
+        """A way out of a scope for what enters it at a port, through the first scope inside that reads it."""
+        readers = [edge for edge in t.edges if edge[0] == (("in", port), None)]
+        inner = next((b for _, b in readers if b[1] is not None and self._is_dag(t, b[0][1])), None)
+        begin: End = ("in", port), None
+        if inner is not None:
+            (_, child), entered = inner
+            begin = ("node", child), self._add_row(self.templates[*t.key, child], entered)
+            t.starts |= {edge: begin for edge in readers if edge[1] != inner}
+        out = t.through[port] = (readers[0][1][0][1], "through", port)
+        t.edges.setdefault((begin, (("out", out), None)))
+        t.out_ports.setdefault(out)
+        t.pairs.add((port, out))
+        return out
+
+    def _is_dag(self, t: Template, child: str) -> bool:
+        return self.templates[star((*t.key, child))].kind == "dag"
 
     def _ways_down(self, deepest: int) -> np.ndarray:
         """A number for the way from the scope at each depth around an item down to it; −1 further in."""
@@ -652,289 +671,6 @@ class Topology:
         return known
 
 
-class _Order:
-    """Ranks, dummies and the order in each rank of one dag template."""
-
-    def __init__(self, topology: Topology, template: Template) -> None:
-        self.topology = topology
-        self.t = t = template
-        place = {c: k for k, c in enumerate(t.children)}
-        t.out_ports = dict(sorted(t.out_ports.items(), key=lambda p: (place[p[0][0]], repr(p[0]))))
-        t.vertices = [("node", c) for c in t.children]
-        t.vertices += [("in", p) for p in t.in_ports] + [("out", p) for p in t.out_ports]
-        t.index = {v: i for i, v in enumerate(t.vertices)}
-        t.edges = dict(sorted(t.edges.items(), key=lambda e: self._place_of(e[0])))
-        n = len(t.vertices)
-        self.successors: list[set[int]] = [set() for _ in range(n)]
-        self.predecessors: list[set[int]] = [set() for _ in range(n)]
-        for (a, _), (b, _) in t.edges:
-            i, j = t.index[a], t.index[b]
-            if i != j:
-                self.successors[i].add(j)
-                self.predecessors[j].add(i)
-
-    def _place_of(self, edge: tuple[End, End]) -> tuple[Any, ...]:
-        (a, port_a), (b, port_b) = edge
-        return self.t.index[a], self.t.index[b], repr(port_a), repr(port_b)
-
-    def run(self) -> None:
-        self._find_spines()
-        topological = self._rank()
-        self._add_dummies(topological)
-        self._reduce_crossings()
-        self._place_entries()
-
-    def _find_spines(self) -> None:
-        """A spine runs from where a value comes in from the step before to where it leaves for the next,
-        through sums and products only: the constant error carousel, a residual path."""
-        t = self.t
-        for in_port, out_port in sorted(t.pairs, key=repr):
-            start, goal = ("in", in_port), ("out", out_port)
-            if start not in t.index or goal not in t.index:
-                continue
-            paths: list[list[int]] = [[t.index[start]]]
-            while paths:
-                path = paths.pop(0)
-                for j in sorted(self.successors[path[-1]]):
-                    if t.vertices[j] == goal:
-                        t.spines.append([t.vertices[i] for i in [*path, j]])
-                        paths = []
-                        break
-                    kind, local = t.vertices[j]
-                    inner = kind == "node" and self.topology.op_name(t, local) in _LINEAR
-                    if inner and len(path) <= LONGEST_SPINE:
-                        paths.append([*path, j])
-
-    def _rank(self) -> list[int]:
-        t, n = self.t, len(self.t.vertices)
-        waiting = [len(p) for p in self.predecessors]
-        topological: list[int] = []
-        left = dict.fromkeys(range(n))
-        while left:
-            # a cycle between scopes is opened at its first recorded member
-            i = next((i for i in left if waiting[i] <= 0), next(iter(left)))
-            del left[i]
-            topological.append(i)
-            for j in self.successors[i]:
-                waiting[j] -= 1
-        place = {i: k for k, i in enumerate(topological)}
-        self.forward = [sorted(j for j in self.successors[i] if place[j] > place[i]) for i in range(n)]
-        rank = [1 if t.in_ports and t.vertices[i][0] == "node" else 0 for i in range(n)]
-        for i in topological:
-            for j in self.forward[i]:
-                rank[j] = max(rank[j], rank[i] + 1)
-        last = max((rank[i] for i in range(n) if t.vertices[i][0] != "out"), default=0)
-        for i in range(n):
-            if t.vertices[i][0] == "out":
-                rank[i] = last + 1
-        for _ in range(4):  # a leaf stands next to its use, a fork next to its branches
-            for i in reversed(topological):
-                following = self.forward[i]
-                if t.vertices[i][0] == "node" and following and len(following) >= len(self.predecessors[i]):
-                    rank[i] = max(rank[i], min(rank[j] for j in following) - 1)
-        t.rank = rank
-        return topological
-
-    def _add_dummies(self, topological: list[int]) -> None:
-        t, n = self.t, len(self.t.vertices)
-        t.layers = [[] for _ in range(max(t.rank, default=0) + 1)]
-        bare = [i for i in topological if not self.successors[i] and not self.predecessors[i]]
-        if len(bare) < n:
-            t.loose = bare
-            for i in bare:
-                t.rank[i] = 0
-        for i in topological:
-            if i not in t.loose:
-                t.layers[t.rank[i]].append(i)
-        shared: dict[tuple[int, Any, int], int] = {}  # one trunk for all edges of one source
-        self.up: dict[int, set[int]] = defaultdict(set)
-        self.down: dict[int, set[int]] = defaultdict(set)
-        for edge in t.edges:
-            (a, port), (b, _) = edge
-            i, j = t.index[a], t.index[b]
-            chain = [i]
-            for r in range(t.rank[i] + 1, t.rank[j]):
-                key = (i, port, r)
-                if key not in shared:
-                    shared[key] = n + len(shared)
-                    t.rank.append(r)
-                    t.layers[r].append(shared[key])
-                chain.append(shared[key])
-            chain.append(j)
-            t.chains[edge] = chain
-            if t.rank[i] < t.rank[j]:
-                for p, q in itertools.pairwise(chain):
-                    self.up[q].add(p)
-                    self.down[p].add(q)
-        self.spine_members = t.on_spine = self._spine_members()
-
-    def _spine_members(self) -> set[int]:
-        t = self.t
-        members: set[int] = set()
-        for spine in t.spines:
-            steps = {(t.index[a], t.index[b]) for a, b in itertools.pairwise(spine)}
-            for chain in t.chains.values():
-                if (chain[0], chain[-1]) in steps:
-                    members.update(chain)
-        return members
-
-    def _reduce_crossings(self) -> None:
-        """Barycentre sweeps from several starts, then exchange of neighbours; a spine stays on top."""
-        t = self.t
-        best: tuple[int, list[list[int]]] | None = None
-        dense = len(t.chains) > DENSE
-        for start in range(1 if dense else 4):
-            if start == 1:
-                for layer in t.layers:
-                    layer.reverse()
-            elif start:
-                for layer in t.layers:
-                    layer.sort(key=lambda i: (i * 2654435761 * start) % 1000003)
-            self._number()
-            for sweep in range(4 if dense else 12):
-                order = range(1, len(t.layers)) if sweep % 2 == 0 else range(len(t.layers) - 2, -1, -1)
-                for r in order:
-                    self._sort_layer(r, self.up if sweep % 2 == 0 else self.down)
-                crossings = self._crossings()
-                if best is None or crossings < best[0]:
-                    best = crossings, [list(layer) for layer in t.layers]
-            if best is not None and best[0] == 0:
-                break
-        if best is not None:
-            t.layers = best[1]
-        self._number()
-        if not dense:
-            self._exchange_neighbours()
-        self._match_recurring_ports()
-
-    def _number(self) -> None:
-        self.position = {}
-        for layer in self.t.layers:
-            for k, i in enumerate(layer):
-                self.position[i] = k - (len(layer) - 1) / 2
-
-    def _sort_layer(self, r: int, neighbours: dict[int, set[int]]) -> None:
-        layer = self.t.layers[r]
-        keys = {}
-        for k, i in enumerate(layer):
-            near = neighbours[i]
-            middle = sum(self.position[j] for j in near) / len(near) if near else self.position[i]
-            keys[i] = (i not in self.spine_members, middle, k)
-        layer.sort(key=keys.__getitem__)
-        for k, i in enumerate(layer):
-            self.position[i] = k - (len(layer) - 1) / 2
-
-    def _crossings(self) -> int:
-        """Pairs of lines between neighbouring ranks that cross: inversions, counted by insertion."""
-        total = 0
-        for layer in self.t.layers[1:]:
-            arrived: list[float] = []
-            for _, y in sorted((self.position[p], self.position[q]) for q in layer for p in self.up[q]):
-                at = bisect_right(arrived, y)
-                total += len(arrived) - at
-                arrived.insert(at, y)
-        return total
-
-    def _exchange_neighbours(self) -> None:
-        def crossing(a: int, b: int) -> int:
-            return sum(
-                1
-                for near in (self.up, self.down)
-                for x in near[a]
-                for y in near[b]
-                if self.position[x] > self.position[y]
-            )
-
-        for _ in range(12):
-            improved = False
-            for layer in self.t.layers:
-                for k in range(len(layer) - 1):
-                    a, b = layer[k], layer[k + 1]
-                    if a in self.spine_members or b in self.spine_members:
-                        continue
-                    if crossing(a, b) > crossing(b, a):
-                        layer[k], layer[k + 1] = b, a
-                        self.position[a], self.position[b] = self.position[b], self.position[a]
-                        improved = True
-            if not improved:
-                return
-
-    def _match_recurring_ports(self) -> None:
-        """Ports of recurring values leave in the order in which they come in, so that they never cross."""
-        t = self.t
-        pairs = [
-            (t.index["in", i], t.index["out", o])
-            for i, o in t.pairs
-            if ("in", i) in t.index and ("out", o) in t.index
-        ]
-        if not pairs:
-            return
-        last = t.layers[-1]
-        wanted = list(dict.fromkeys(o for _, o in sorted(pairs, key=lambda p: (self.position[p[0]], p[1]))))
-        slots = sorted(last.index(o) for o in wanted)
-        for slot, o in zip(slots, wanted, strict=True):
-            last[slot] = o
-        self._number()
-
-    def _place_entries(self) -> None:
-        """Which edge enters a box as its how-many-th, from above; an edge of a spine is marked."""
-        t = self.t
-        incoming: dict[int, dict[tuple[int, Any], list[tuple[End, End]]]] = defaultdict(dict)
-        for edge in t.chains:
-            (a, port), (b, target_port) = edge
-            if b[0] == "node" and target_port is None:
-                incoming[t.index[b]].setdefault((t.index[a], port), []).append(edge)
-        threads = self._threads()
-        for groups in incoming.values():
-
-            def place(group: list[tuple[End, End]]) -> tuple[float, int, str]:
-                before = t.chains[group[0]][-2]
-                return self.position[before], self._port_place(group[0][0]), repr(group[0])
-
-            ordered = sorted(groups.values(), key=place)
-            for k, group in enumerate(ordered):
-                for edge in group:
-                    chain = t.chains[edge]
-                    on_spine = chain[0] in self.spine_members and chain[-1] in self.spine_members
-                    straight = on_spine or (chain[0], chain[-1]) in threads
-                    t.entries[edge] = (k, len(ordered), straight)
-                    if straight:
-                        t.middle.setdefault(edge[1], k)
-
-    def _threads(self) -> set[tuple[int, int]]:
-        """The shortest way of each recurring value through a step: its lines meet boxes in their middle."""
-        t = self.t
-        steps: set[tuple[int, int]] = set()
-        for in_port, out_port in sorted(t.pairs, key=repr):
-            goal = t.index.get(("out", out_port))
-            start = t.index.get(("in", in_port))
-            if start is None or goal is None or start in self.spine_members:
-                continue
-            came: dict[int, int] = {start: start}
-            queue = [start]
-            while queue and goal not in came:
-                i = queue.pop(0)
-                for j in sorted(self.successors[i]):
-                    if j not in came:
-                        came[j] = i
-                        queue.append(j)
-            while goal in came and came[goal] != goal:
-                steps.add((came[goal], goal))
-                goal = came[goal]
-        return steps
-
-    def _port_place(self, end: End) -> int:
-        """How far down on its scope's side an out-port is."""
-        (kind, local), port = end
-        if kind != "node" or port is None:
-            return 0
-        child = self.topology.templates[star((*self.t.key, local))]
-        if child.kind == "seq":  # the last step leaves straight on, earlier ones below it
-            return -list(child.children).index(port[0])
-        out = child.index.get(("out", port))
-        return child.layers[-1].index(out) if child.layers and out in child.layers[-1] else 0
-
-
 def _part(scope: str) -> str:
     """A scope's name as part of a path: it must not pass for a time step, a box or a path of its own."""
     strange = not scope or "/" in scope or scope.startswith(":") or _TIME.fullmatch(scope)
@@ -950,17 +686,3 @@ def _numbered(names: list[str], known: dict[str, int] | None = None) -> tuple[np
     """Names as numbers, the same for the same, and which is which."""
     numbers = dict(known or {})
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64), numbers
-
-
-@lru_cache(maxsize=65_536)
-def star(path: Path) -> Path:
-    """The template key of a scope: every time step is any time step."""
-    return tuple("t=*" if _STEP.fullmatch(part) else part for part in path)
-
-
-def common(a: Path, b: Path) -> int:
-    """Length of the common beginning of two paths."""
-    k = 0
-    while k < min(len(a), len(b)) and a[k] == b[k]:
-        k += 1
-    return k

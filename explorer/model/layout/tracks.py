@@ -11,19 +11,23 @@ MANY = 60  # nets in one gap, beyond which they are not compared with each other
 
 @dataclass(frozen=True)
 class Net:
-    """One source of a gap and the heights at which it has to arrive on the other side."""
+    """One line that turns in a gap: the heights at which it comes, and those at which it arrives."""
 
     key: Hashable
-    y: float
+    sources: frozenset[float]
     targets: frozenset[float]
 
     @cached_property
     def low(self) -> float:
-        return min(self.y, *self.targets)
+        return min(*self.sources, *self.targets)
 
     @cached_property
     def high(self) -> float:
-        return max(self.y, *self.targets)
+        return max(*self.sources, *self.targets)
+
+    @property
+    def y(self) -> float:
+        return min(self.sources)
 
     @property
     def bent(self) -> bool:
@@ -74,4 +78,4 @@ def _staircase(bent: list[Net]) -> tuple[dict[Hashable, int], int]:
 def _crossings(left: Net, right: Net) -> int:
     """How often two nets cross when `left` turns left of `right`."""
     through = sum(1 for y in left.targets if right.low + 0.1 < y < right.high - 0.1)
-    return through + (left.low + 0.1 < right.y < left.high - 0.1)
+    return through + sum(1 for y in right.sources if left.low + 0.1 < y < left.high - 0.1)
