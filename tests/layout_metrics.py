@@ -54,14 +54,17 @@ def outside_of_areas(layout: Layout) -> list[str]:
 
 def loose_ends(layout: Layout) -> list[int]:
     """Edges that do not leave their source outwards, to a side or upwards, or do not come to a side of their
-    target from outside."""
+    target, or its lower border, from outside."""
     r = rectangles(layout.boxes)
     wrong = []
     for k, edge in enumerate(layout.edges):
         xa, ya = edge.points[0]
         a, b = r[edge.source], r[edge.target]
+        (xb, yb), before = edge.points[-1], edge.points[-2]
         up = abs(ya - a[1]) < 0.01 and a[0] <= xa <= a[2] and edge.points[1][1] <= ya
-        if not ((up or _at_side(a, edge.points[0], edge.points[1])) and _at_side(b, *edge.points[:-3:-1])):
+        below = abs(yb - b[3]) < 0.01 and b[0] <= xb <= b[2] and before[1] >= yb
+        leaves = up or _at_side(a, edge.points[0], edge.points[1])
+        if not (leaves and (below or _at_side(b, edge.points[-1], before))):
             wrong.append(k)
     return wrong
 

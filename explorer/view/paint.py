@@ -114,6 +114,9 @@ def paint_resting(
     paths = edge_paths(frame.layout)
     for k in edges:
         _paint_edge(painter, frame, look, k, paths[k], zoom)
+    if zoom >= DOTS:
+        for area in frame.layout.areas:
+            _paint_title(painter, area, look.theme, zoom)
     for k in _seen(frame.layout.rects, parts, zoom):
         _paint_box(painter, frame, look, k, frame.layout.boxes[k], zoom)
     if zoom >= DOTS:
@@ -232,16 +235,26 @@ def paint_moving(painter: QPainter, frame: Frame, look: Look) -> None:
 
 def _paint_area(painter: QPainter, area: Area, theme: Theme, zoom: float) -> None:
     rect = QRectF(area.x0, area.y0, area.x1 - area.x0, area.y1 - area.y0)
-    fill = QColor(theme.area if area.depth % 2 else theme.canvas)
     painter.setPen(QPen(QColor(theme.area_line), max(1.0, 0.8 / zoom) * theme.stroke))
-    painter.setBrush(fill)
+    painter.setBrush(_fill(area, theme))
     painter.drawRoundedRect(rect, 9, 9)
-    if zoom < DOTS:
-        return
+
+
+def _fill(area: Area, theme: Theme) -> QColor:
+    return QColor(theme.area if area.depth % 2 else theme.canvas)
+
+
+def _paint_title(painter: QPainter, area: Area, theme: Theme, zoom: float) -> None:
+    """The title of a scope; lines that leave it at the top pass behind."""
+    rect = QRectF(area.x0, area.y0, area.x1 - area.x0, area.y1 - area.y0)
     words = f"▾ {scope_title(area.scope)}"
     size = min(max(12.0, 10.5 / zoom) * theme.lettering, HEAD - 2 if zoom > 0.5 else HEAD + 6)
     width = QFontMetricsF(picture_font(size, bold=area.time is not None)).horizontalAdvance(words)
-    size *= min(1.0, (rect.width() - 14) / max(width, 1.0))  # shrink rather than clip
+    shrunk = min(1.0, (rect.width() - 14) / max(width, 1.0))  # shrink rather than clip
+    size *= shrunk
+    painter.fillRect(
+        QRectF(rect.left() + 6, rect.top() + 3, width * shrunk + 5, HEAD - 4), _fill(area, theme)
+    )
     painter.setFont(picture_font(size, bold=area.time is not None))
     painter.setPen(QColor(theme.header))
     painter.drawText(

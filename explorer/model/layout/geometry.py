@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from explorer.model.layout.template import Path, Piece
+from explorer.model.layout.template import Path, Piece, Vertex
 from explorer.model.layout.topology import Topology
 
 BOX = (76.0, 54.0)
@@ -285,6 +285,7 @@ class Columns:
     centre: dict[str, float]  # child -> x
     widths: dict[str, float]
     routes: dict[Piece, Polyline]
+    ports_x: dict[Vertex, float] = field(default_factory=dict)  # of ports on the lower and upper side
 
     def mirrored(self) -> Columns:
         """The same from the right of the rectangle."""
@@ -294,4 +295,5 @@ class Columns:
             {name: self.width - x for name, x in self.centre.items()},
             self.widths,
             {edge: route * turned + [self.width, 0.0] for edge, route in self.routes.items()},
+            {port: self.width - x for port, x in self.ports_x.items()},
         )

@@ -147,7 +147,8 @@ class Metric:
         """Ports spread over the side; a recurring value leaves at the height at which it came."""
         height = max(FOLDED[1], DUMMY_GAP * (max(len(t.in_ports), len(t.out_ports)) + 1))
 
-        def spread(ports: dict[Any, None], kind: str) -> dict[Any, float]:
+        def spread(every: dict[Any, None], kind: str) -> dict[Any, float]:
+            ports = [p for p in every if p not in (t.south if kind == "in" else t.north)]
             layer = t.layers[0 if kind == "in" else -1] if t.layers else []
             place = {t.vertices[i]: k for k, i in enumerate(layer) if i < len(t.vertices)}
             ordered = sorted(ports, key=lambda p: place.get((kind, p), 0))
@@ -157,6 +158,8 @@ class Metric:
         for i, o in sorted(t.pairs, key=repr):
             if i in ports_in and o in ports_out:
                 ports_out[o] = ports_in[i]
+        ports_in |= dict.fromkeys(t.south, height)
+        ports_out |= dict.fromkeys(t.north, 0.0)
         return Rows(height, np.empty(0), np.empty(0), ports_in, ports_out)
 
     def child_size(self, t: Template, local: str) -> tuple[float, float]:
@@ -218,6 +221,8 @@ class Metric:
         top = min((y[i] - half[i] for i in real), default=0.0) - PAD - (HEAD if t.key else 0)
         y = y - top
         height = max((y[i] + half[i] for i in real), default=HEAD) + PAD + TRACK * len(_back_nets(t))
+        for i in t.across():
+            y[i] = height if t.vertices[i][0] == "in" else 0.0
         ports_in = {p: float(y[t.index["in", p]]) for p in t.in_ports}
         ports_out = {p: float(y[t.index["out", p]]) for p in t.out_ports}
         return Rows(float(height), y, half, ports_in, ports_out)
@@ -256,15 +261,17 @@ class Metric:
         attractions: list[Attraction] = []
         spine: list[Equality] = []
         rows = {("out", out) for out in t.through.values()}
+        across = t.across()
         for edge, chain in t.chains.items():
             if self.shown and not self.is_drawn(t, edge):
                 continue
             on_spine = (edge[0][0], edge[1][0]) in spine_steps
             for p, q in itertools.pairwise(chain):
-                if t.rank[p] in t.dense_gaps:
+                if t.rank[p] in t.dense_gaps or p in across or q in across:
                     continue
-                offset = self._port_offset(t, edge, True) if p == chain[0] else 0.0
-                offset -= self._port_offset(t, edge, False) if q == chain[-1] else 0.0
+                forwards = edge not in t.reversed
+                offset = self._port_offset(t, edge, forwards) if p == chain[0] else 0.0
+                offset -= self._port_offset(t, edge, not forwards) if q == chain[-1] else 0.0
                 if on_spine or edge[1][0] in rows:
                     spine.append((p, q, offset))
                 else:
@@ -391,7 +398,13 @@ class Metric:
             if not self.shown or self.is_drawn(t, edge)
         }
         routes |= self._fans(t, rows, lefts, rank_width, centre, widths)
-        return Columns(width, centre, widths, routes)
+        ports_x = {
+            e[0][0]: float(routes[e][0][0]) for e in routes if e[0][0][0] == "in" and e[0][0][1] in t.south
+        }
+        ports_x |= {
+            e[1][0]: float(routes[e][-1][0]) for e in routes if e[1][0][0] == "out" and e[1][0][1] in t.north
+        }
+        return Columns(width, centre, widths, routes, ports_x)
 
     def _fans(
         self,
@@ -421,9 +434,10 @@ class Metric:
         self, t: Template, rows: Rows, edge: tuple[End, End], chain: list[int]
     ) -> Iterator[tuple[int, int, float, float]]:
         """For each hop of a chain: its two elements and the heights at which the edge leaves and arrives."""
+        forwards = edge not in t.reversed
         for k, (p, q) in enumerate(itertools.pairwise(chain)):
-            y_p = rows.y[p] + (self._port_offset(t, edge, True) if k == 0 else 0.0)
-            y_q = rows.y[q] + (self._port_offset(t, edge, False) if k == len(chain) - 2 else 0.0)
+            y_p = rows.y[p] + (self._port_offset(t, edge, forwards) if k == 0 else 0.0)
+            y_q = rows.y[q] + (self._port_offset(t, edge, not forwards) if k == len(chain) - 2 else 0.0)
             yield p, q, float(y_p), float(y_q)
 
     def _gap_tracks(self, t: Template, rows: Rows) -> tuple[list[dict[Any, int]], list[int]]:
@@ -492,7 +506,10 @@ class Metric:
             return left + (right - left) * (tracks[gap][net] + 1) / (counts[gap] + 1)
 
         points: list[tuple[float, float]] = []
-        first = t.starts.get(edge, edge[0])[0]
+        across = t.across()
+        first, last = t.starts.get(edge, edge[0])[0], edge[1][0]
+        if edge in t.reversed:
+            first, last = last, first
         if _runs_back(t, chain):  # around below everything
             (p, q, y_p, y_q) = next(self._heights(t, rows, edge, chain))
             low = self._below(t, rows, edge)
@@ -502,11 +519,20 @@ class Metric:
             return np.array([*points, (in_x, low), (in_x, y_q), (side(edge[1][0], False, t.rank[q]), y_q)])
         for p, q, y_p, y_q in self._heights(t, rows, edge, chain):
             r = t.rank[p]
+            if p in across or q in across:  # up from the lower side, or on to the upper one
+                x = turn(r, _net(t, edge, p, q, y_p))
+                if p not in across:
+                    points.append((side(first, True, r) if p == chain[0] else lefts[r], y_p))
+                points += [(x, y_p), (x, y_q)]
+                if q not in across:
+                    at = side(last, False, t.rank[q]) if q == chain[-1] else lefts[t.rank[q]]
+                    points.append((at, y_q))
+                continue
             begin = side(first, True, r) if p == chain[0] else lefts[r]
-            if p == chain[0] and first != edge[0][0]:  # through a scope that reads it too
+            if p == chain[0] and edge in t.starts:  # through a scope that reads it too
                 points.append((side(edge[0][0], True, 0), y_p))
             points.append((begin, y_p))
-            end = side(edge[1][0], False, t.rank[q]) if q == chain[-1] else lefts[t.rank[q]]
+            end = side(last, False, t.rank[q]) if q == chain[-1] else lefts[t.rank[q]]
             if r in t.dense_gaps:
                 from_x = begin if p == chain[0] else lefts[r] + rank_width[r]
                 points += _curves(*(np.array([v]) for v in (from_x, y_p, end, y_q)))[0].tolist()
@@ -515,7 +541,7 @@ class Metric:
                 x = turn(r, _net(t, edge, p, q, y_p))
                 points += [(x, y_p), (x, y_q)]
             points.append((end, y_q))
-        return np.array(points)
+        return np.array(points[::-1] if edge in t.reversed else points)
 
     def _below(self, t: Template, rows: Rows, edge: tuple[End, End]) -> float:
         """The height at which an edge that runs back passes below everything."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _LINEAR = frozenset({"add", "add_n", "subtract", "multiply"})  # ops that a state line may run through
 LONGEST_SPINE = 3
 MANY = 5  # lines to one place, from which on they are joined
+FAR = 1e6  # the place of what comes from below, or goes on above
 DENSE = 1500  # edges in one template, beyond which its order is not polished
 
 
@@ -53,7 +54,9 @@ class Order:
         }
 
     def _ends(self, edge: Piece) -> tuple[int, int]:
-        """Between which vertices an edge is drawn."""
+        """Between which vertices an edge is drawn, from left to right."""
+        if edge in self.t.reversed:
+            return self.t.index[edge[1][0]], self.t.index[edge[0][0]]
         return self.t.index[self.t.starts.get(edge, edge[0])[0]], self.t.index[edge[1][0]]
 
     def _place_of(self, edge: tuple[End, End]) -> tuple[Any, ...]:
@@ -123,6 +126,12 @@ class Order:
                 following = self.forward[i]
                 if t.vertices[i][0] == "node" and following and len(following) >= len(self.predecessors[i]):
                     rank[i] = max(rank[i], min(rank[j] for j in following) - 1)
+        self.across = t.across()
+        for i in self.across:  # in the gap beside the box that they lead to or come from
+            beside = self.successors[i] or self.predecessors[i]
+            rank[i] = (
+                min(rank[j] for j in beside) - 1 if self.successors[i] else 1 + max(rank[j] for j in beside)
+            )
         t.rank = rank
         return topological
 
@@ -132,12 +141,13 @@ class Order:
         lines: dict[int, int] = defaultdict(int)
         ends: dict[int, tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
         for i, following in enumerate(self.successors):
-            for j in following:
-                if t.rank[j] == t.rank[i] + 1:
+            for j in following - self.across:
+                if i not in self.across and t.rank[j] == t.rank[i] + 1:
                     lines[t.rank[i]] += 1
                     ends[t.rank[i]][0].add(i)
                     ends[t.rank[i]][1].add(j)
         t.dense_gaps = {r for r, n in lines.items() if n >= 3 * max(map(len, ends[r]))}
+        t.dense_gaps -= {t.rank[i] if self.successors[i] else t.rank[i] - 1 for i in self.across}
         for spine in t.spines:
             t.dense_gaps -= {t.rank[t.index[vertex]] for vertex in spine}
 
@@ -150,7 +160,7 @@ class Order:
             for i in bare:
                 t.rank[i] = 0
         for i in topological:
-            if i not in t.loose:
+            if i not in t.loose and i not in self.across:
                 t.layers[t.rank[i]].append(i)
         if 0 in t.dense_gaps and t.in_ports:  # the latest source was first, units are counted from above
             t.layers[0].reverse()
@@ -158,7 +168,8 @@ class Order:
         self.up: dict[int, set[int]] = defaultdict(set)
         self.down: dict[int, set[int]] = defaultdict(set)
         for edge in t.edges:
-            (i, j), (_, port) = self._ends(edge), t.starts.get(edge, edge[0])
+            i, j = self._ends(edge)
+            _, port = edge[1] if edge in t.reversed else t.starts.get(edge, edge[0])
             if t.rank[i] in t.dense_gaps and t.rank[j] == t.rank[i] + 1:
                 t.fans[edge] = i, j
                 continue
@@ -184,7 +195,7 @@ class Order:
         goals: dict[Any, set[Any]] = defaultdict(set)
         arriving: dict[Any, dict[Any, list[Piece]]] = defaultdict(lambda: defaultdict(list))
         for edge, chain in t.chains.items():
-            if self._is_row(edge):
+            if self._is_row(edge) or edge in t.reversed:
                 continue
             (a, port), (_, into) = t.starts.get(edge, edge[0]), edge[1]
             for p, q in itertools.pairwise(chain):
@@ -293,6 +304,8 @@ class Order:
         for layer in self.t.layers:
             for k, i in enumerate(layer):
                 self.position[i] = k - (len(layer) - 1) / 2
+        for i in self.across:  # below and above everything
+            self.position[i] = FAR if self.successors[i] else -FAR
 
     def _sort_layer(self, r: int, neighbours: dict[int, set[int]]) -> None:
         layer = self.t.layers[r]

@@ -38,6 +38,7 @@ class Shown:
     def _of(cls, t: Template, column_of: dict[str, str], *, rolled: bool) -> Shown:
         template = Template(t.key, kind="seq", children=dict.fromkeys(column_of.values(), True))
         template.edges, template.joined_out, template.through = {}, t.joined_out, t.through
+        template.east_in = t.east_in
         outer: dict[Any, tuple[End, End]] = {}
         for edge in t.edges:
             (a, port_a), (b, port_b) = edge
@@ -146,7 +147,7 @@ def sequence_columns(metric: Metric, t: Template, state: State) -> Columns:
         (a, port_a), (b, port_b) = edge
         net = channels.net(edge)
         start = (
-            (0.0, rows.ports_in[a[1]])
+            (width if a[1] in t.east_in else 0.0, rows.ports_in[a[1]])
             if a[0] == "in"
             else (side(a[1], port_a not in template.west_out), top + step.ports_out[port_a])
         )
@@ -224,7 +225,7 @@ class Channels:
                 self.source_of[b[1]] = net
                 if g_out == g_in and not joined:
                     self.straight_out.add(b[1])
-            if a[0] == "in" and (g_in == -1 or self.is_row(edge)):
+            if a[0] == "in" and (g_in == g_out or self.is_row(edge)):
                 self.straight_in[a[1]] = t.through.get(a[1], port_b)
             if (g_out != g_in or joined) and not self.is_row(edge):
                 reach[net] += [g_out, g_in]
@@ -248,6 +249,8 @@ class Channels:
     def gaps(self, edge: tuple[End, End]) -> tuple[int, int]:
         """The gaps in which an edge leaves and arrives; gap g is right of column g, −1 left of the first."""
         (a, port_a), (b, port_b) = edge
+        if a[0] == "in" and a[1] in self.template.east_in:
+            return len(self.place) - 1, len(self.place) - 1
         g_out = -1 if a[0] == "in" else self.place[a[1]] - (port_a in self.step.west_out)
         if b[0] == "out":
             return g_out, len(self.place) - 1

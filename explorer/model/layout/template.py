@@ -34,12 +34,18 @@ class Template:
     mirrored: bool = False  # runs from right to left
     east_in: set[Any] = field(default_factory=set)  # in-ports on the right side
     west_out: set[Any] = field(default_factory=set)  # out-ports on the left side
+    # in a cell of a lane: in-ports on its lower side and out-ports on its upper one, to and from other lanes
+    south: set[Any] = field(default_factory=set)
+    north: set[Any] = field(default_factory=set)
     # values from outside that many steps read run through all of them: in-port of the sequence -> that of its
     # steps; and in a step and the scopes in it, in-port -> out-port of the same height
     through: dict[Any, Any] = field(default_factory=dict)
     starts: dict[Piece, End] = field(
         default_factory=dict
     )  # edge -> the scope out of which such a value runs on
+    reversed: set[Piece] = field(
+        default_factory=set
+    )  # edges to the right side of a scope: their source is right
     joined_out: set[Any] = field(default_factory=set)  # out-ports of a sequence that share one line
     lanes: list[str] = field(default_factory=list)  # children of a column, from the lowest up
     # filled by `order`
@@ -60,6 +66,15 @@ class Template:
     on_spine: set[int] = field(default_factory=set)  # vertices and dummies
     entries: dict[tuple[End, End], tuple[int, int, bool]] = field(default_factory=dict)  # place among inputs
     middle: dict[End, int] = field(default_factory=dict)  # of a box, the place that meets its middle
+
+    def recurs(self, in_port: Any) -> bool:
+        """Whether what comes in there is a value of the step before, or after."""
+        return any(in_port == i for i, _ in self.pairs | self.back_pairs)
+
+    def across(self) -> set[int]:
+        """The vertices of ports on the lower and upper side: they are in no rank's order."""
+        ports = [*(("in", p) for p in self.south), *(("out", p) for p in self.north)]
+        return {self.index[vertex] for vertex in ports if vertex in self.index}
 
     def on_spines(self) -> set[tuple[Vertex, Vertex]]:
         """The steps of all spines."""

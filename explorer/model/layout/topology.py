@@ -21,6 +21,7 @@ from explorer.model.layout.order import MANY, Order
 from explorer.model.layout.template import End, Path, Piece, Template, common, star
 
 _TIME = re.compile(r"t=-?\d+")
+NORTH = "↑"  # at the end of the name of an out-port that leads to another lane
 ROWS = 3  # steps that read a value from outside, from which on it may run through all
 ONCE = "parameters=once"  # stands among the folded scopes when shared leaves are drawn once
 LONG = 50  # a sequence of more steps opens with its middle as one column
@@ -60,6 +61,8 @@ class Topology:
         self._lift_edges()
         for template in sorted(self.templates.values(), key=lambda t: len(t.key)):
             self._direct(template)
+        for template in tuple(self.templates.values()):
+            self._begin_at_the_right(template)
         for template in sorted(self.templates.values(), key=lambda t: -len(t.key)):
             if template.kind == "dag":
                 self._states_first(template)
@@ -154,6 +157,7 @@ class Topology:
                 paths.append(scope)
             else:
                 paths.append((*(scope[:depth] or ("time",)), f"t={time}", *scope[depth:]))
+        paths, scope_of = self._apart_what_begins_last(paths, scope_of)
         paths, scope_of = self._with_lanes(paths, scope_of)
         used = dict.fromkeys(scope_of.tolist())
         sequences = _sequences([paths[k] for k in used])
@@ -166,6 +170,39 @@ class Topology:
                     p = (*p[: n - 1], f"{p[n - 1]} +", *p[n:])
             renumbered[k] = numbers.setdefault(p, len(numbers))
         return list(numbers), [renumbered[k] for k in scope_of.tolist()]
+
+    def _apart_what_begins_last(
+        self, paths: list[Path], scope_of: np.ndarray
+    ) -> tuple[list[Path], np.ndarray]:
+        """Leaves that only sequences from the last step to the first read get a scope of their own."""
+        sequences = _sequences(paths)
+        steps = [
+            next((k for k in range(len(p)) if p[:k] in sequences and _TIME.fullmatch(p[k])), -1)
+            for p in paths
+        ]
+        flat, ends = self.graph.edges()
+        consumers = np.repeat(np.arange(len(self.graph)), np.diff(ends))
+        ways: dict[Path, set[bool]] = defaultdict(set)
+        for pair in np.unique(scope_of[flat] * len(paths) + scope_of[consumers]).tolist():
+            (a, k), (b, n) = ((paths[x], steps[x]) for x in divmod(pair, len(paths)))
+            if 0 < k == n and a[:k] == b[:k] and a[k] != b[k]:
+                ways[a[:k]].add(int(b[k][2:]) < int(a[k][2:]))
+        backward = {sequence for sequence, found in ways.items() if found == {True}}
+        if not backward:
+            return paths, scope_of
+        readers: dict[int, set[bool]] = defaultdict(set)
+        for j, v in zip(flat.tolist(), consumers.tolist(), strict=True):
+            if self.graph.ops[j] is None and steps[scope_of[j]] < 0 and paths[scope_of[j]]:
+                n = steps[scope_of[v]]
+                readers[j].add(n > 0 and paths[scope_of[v]][:n] in backward)
+        scope_of, numbers = scope_of.copy(), dict[Path, int]()
+        for j, found in readers.items():
+            beside = paths[scope_of[j]]
+            others = [i for i in readers if scope_of[i] == scope_of[j] and readers[i] != {True}]
+            if found == {True} and others and self.graph.kinds[j] == "input":
+                path = (*beside[:-1], f"{beside[-1]} ←")
+                scope_of[j] = numbers.setdefault(path, len(paths) + len(numbers))
+        return [*paths, *numbers], scope_of
 
     def _with_lanes(self, paths: list[Path], scope_of: np.ndarray) -> tuple[list[Path], np.ndarray]:
         """Sequences whose steps feed the steps of the same time become lanes with common columns."""
@@ -351,12 +388,16 @@ class Topology:
         def port_at(edges: np.ndarray, depth: np.ndarray) -> np.ndarray:
             return np.where(depth <= deepest, port[edges, np.minimum(depth, deepest)], -1) + 1
 
+        # what leads from one lane to another leaves the cell above
+        lanes = np.array([self.templates[key].kind == "lanes" for key in self.template_keys])
+        in_lanes = lanes[self.template_of[around_u[np.arange(len(source)), shared]]]
         # up from the source, across, down to the target: a column each, in the order of the way
         rows = []
         everything = np.arange(len(source))
         for up, d in enumerate(range(deepest, 0, -1)):
             at = everything[(d > shared) & (around_u[:, d] >= 0)]
-            rows.append((at, up, around_u[at, d], 0, below[source[at], d], at * 0, at * 0))
+            upwards = in_lanes[at] & (shared[at] == d - 1)
+            rows.append((at, up, around_u[at, d], 0, below[source[at], d], upwards.astype(int), at * 0))
         k = shared
         across = step_down(everything, k), port_at(everything, k + 1)
         rows.append((everything, deepest, around_u[everything, k], 1, below[source, k], *across))
@@ -383,7 +424,8 @@ class Topology:
         self.pieces: list[Piece] = []
         self.piece_template = self.template_of[scope[first[by_appearance]]]
         for row in first[by_appearance].tolist():
-            self._add_piece(int(edge[row]), int(kind[row]), int(self.depth[scope[row]]), port)
+            upwards = bool(b[row]) if kind[row] == 0 else bool(in_lanes[edge[row]])
+            self._add_piece(int(edge[row]), int(kind[row]), int(self.depth[scope[row]]), upwards, port)
         connected = np.zeros(len(self.template_keys), bool)
         connected[self.piece_template] = True
         self._note_first_steps()
@@ -535,31 +577,34 @@ class Topology:
         self._port_rows = np.stack([scopes, source[edge[first]], number, depths], axis=1)
         return port
 
-    def _add_piece(self, edge: int, kind: int, depth: int, port: np.ndarray) -> None:
+    def _add_piece(self, edge: int, kind: int, depth: int, upwards: bool, port: np.ndarray) -> None:
         """Write out one piece in names: it goes up to its scope's border, across the scope, or down."""
         u, v = (self.items[self.edges[end, edge]].path for end in (0, 1))
 
         def port_at(depth: int) -> Any:
             return self.ports[port[edge, depth]]
 
+        template = self.templates[self.template_keys[self.piece_template[len(self.pieces)]]]
+        mark = (NORTH,) if upwards else ()
+
         def out_end() -> End:
-            return ("node", u[depth]), None if depth == len(u) - 1 else u[depth + 1 :]
+            last = depth == len(u) - 1
+            return ("node", u[depth]), None if last else u[depth + 1 :] + (mark if kind == 1 else ())
 
         def in_end() -> End:
             return ("node", v[depth]), None if depth == len(v) - 1 else port_at(depth + 1)
 
         piece: Piece
         if kind == 0:
-            piece = (out_end(), (("out", u[depth:]), None))
+            piece = (out_end(), (("out", u[depth:] + mark), None))
         elif kind == 1:
             piece = (out_end(), in_end())
         else:
             piece = ((("in", port_at(depth)), None), in_end())
-        template = self.templates[self.template_keys[self.piece_template[len(self.pieces)]]]
         self.pieces.append(piece)
         template.edges.setdefault(piece)
         if kind == 0:
-            template.out_ports.setdefault(u[depth:])
+            template.out_ports.setdefault(u[depth:] + mark)
         if kind != 1 or not (_TIME.fullmatch(u[depth]) and _TIME.fullmatch(v[depth])):
             return
         (_, left_by), (_, entered_by) = piece
@@ -625,6 +670,40 @@ class Topology:
         t.east_in = {p for p, (child, _) in inside.items() if child[1] in backward}
         t.west_out = {p for p, (child, _) in outside.items() if child[1] in backward}
         self._stack_lanes(t)
+        for ((kind, a), port_a), ((goal, b), port_b) in t.edges:
+            cells = [self.templates.get((*t.key, c)) for c in (a, b)]
+            if kind != goal or kind != "node":
+                continue
+            if cells[0] is not None and cells[0].kind == "dag":
+                cells[0].north.add(port_a)
+            if cells[1] is not None and cells[1].kind == "dag" and not cells[1].recurs(port_b):
+                cells[1].south.add(port_b)
+
+    def _begin_at_the_right(self, t: Template) -> None:
+        """Where the last step of a lane that runs backwards gets its first state: from the right."""
+        if t.kind != "seq" or t.mirrored:
+            return
+        step, last = self.templates[*t.key, "t=*"], list(t.children)[-1]
+        goals: dict[Any, list[End]] = defaultdict(list)
+        for (a, _), b in t.edges:
+            if a[0] == "in":
+                goals[a[1]].append(b)
+        t.east_in = {
+            p for p, ends in goals.items() if all(b == ("node", last) and q in step.east_in for b, q in ends)
+        }
+        around = self.templates[t.key[:-1]] if t.key else None
+        if not t.east_in or around is None or around.kind != "dag":
+            t.east_in = set()
+            return
+        entries = {e for e in around.edges if e[1][0] == ("node", t.key[-1]) and e[1][1] in t.east_in}
+        busy = {v for e in around.edges for v in ((e[1][0],) if e in entries else (e[0][0], e[1][0]))}
+        around.reversed |= {e for e in entries if e[0][0] not in busy and e[0][0][0] == "node"}
+        t.east_in = {p for p in t.east_in if all(e in around.reversed for e in entries if e[1][1] == p)}
+        around.reversed = {e for e in around.reversed if e[1][1] in t.east_in}
+        for (_, name), _ in (e[0] for e in around.reversed):
+            beside = self.templates.get((*around.key, name))
+            if beside is not None:
+                beside.mirrored, beside.west_out = True, set(beside.out_ports)
 
     def _stack_lanes(self, t: Template) -> None:
         """From the lowest lane, which the others read, to the highest."""
