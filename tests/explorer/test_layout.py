@@ -45,6 +45,7 @@ LANES = [
 ]
 VARIANTS += [*LANES, ("gru", {"T": 3}), ("gated-units", {"T": 2}), ("rnn", {"T": 3}), ("dense", {})]
 RECURRENT = [v for v in VARIANTS if "T" in v[1]]
+LONG = [(name, {"T": 50}) for name in ("bptt", "cec", "lstm", "birnn")]
 CARRYING = [v for v in RECURRENT if v[0] in ("lstm", "cec")]
 
 
@@ -127,7 +128,7 @@ def assert_sound(layout: Layout) -> None:
 # Every scene
 
 
-@pytest.mark.parametrize(("name", "values"), titled(VARIANTS))
+@pytest.mark.parametrize(("name", "values"), titled([*VARIANTS, *LONG]))
 def test_scene_is_drawn_soundly(name: str, values: dict[str, Any]) -> None:
     of = topology(name, values)
     for folded in standard_folds(name, of):
