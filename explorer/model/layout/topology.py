@@ -22,6 +22,7 @@ from explorer.model.layout.template import End, Path, Piece, Template, common, s
 
 _TIME = re.compile(r"t=-?\d+")
 NORTH = "↑"  # at the end of the name of an out-port that leads to another lane
+MOST_NAMED = 24  # targets by which an in-port is called
 ROWS = 3  # steps that read a value from outside, from which on it may run through all
 ONCE = "parameters=once"  # stands among the folded scopes when shared leaves are drawn once
 LONG = 50  # a sequence of more steps opens with its middle as one column
@@ -48,6 +49,8 @@ class Topology:
         self.items: list[Item] = []
         self.templates: dict[Path, Template] = {}
         self._op_names: dict[tuple[Path, str], str] = {}
+        # of templates other than dags: for each in-port the children, and their ports, to which it leads
+        self._goals: dict[Path, dict[Any, dict[Any, None]]] = {}
         self.metrics: dict[Any, Any] = {}  # what the metric stage keeps for all folding states
         self.columns: set[Path] = set()  # template keys of columns of lanes
         self._place_items()
@@ -561,7 +564,7 @@ class Topology:
         named: dict[Any, int] = {}
         same: list[int] = []
         for k in wanted:
-            name = tuple(sorted(targets[k])), int(occurrence[k])
+            name = _port_name(targets[k]), int(occurrence[k])
             same.append(named.setdefault(name, len(named)))
         self.ports = list(named)
         number = np.array(same)[number]
@@ -721,10 +724,12 @@ class Topology:
         t = self.templates[star(scope)]
         if t.kind == "dag":
             return any(s[0] == ("in", port) for s in t.spines)
-        return any(
-            a == ("in", port) and p is not None and self.begins_spine((*scope, b[1]), p)
-            for (a, _), (b, p) in t.edges
-        )
+        if t.key not in self._goals:
+            goals = self._goals[t.key] = defaultdict(dict)
+            for (a, _), (b, inner) in t.edges:
+                if a[0] == "in" and inner is not None:
+                    goals[a[1]].setdefault((star((b[1],)), inner))
+        return any(self.begins_spine((*t.key, *c), inner) for c, inner in self._goals[t.key].get(port, ()))
 
     def _states_first(self, t: Template) -> None:
         """Among leaves that only lead out of their scope, those where a state line begins are on top."""
@@ -748,6 +753,15 @@ class Topology:
             op = None if item is None else self.graph.ops[self.items[item].node]
             known = self._op_names[template.key, local] = op.name if op else ""
         return known
+
+
+def _port_name(targets: set[Path]) -> tuple[Any, ...]:
+    """What leads to these targets; of very many a digest, as names are compared all the time."""
+    names = tuple(sorted(targets))
+    if len(names) <= MOST_NAMED:
+        return names
+    digest = blake2b(repr(names).encode(), digest_size=16).hexdigest()
+    return *names[:2], (digest,)
 
 
 def _part(scope: str) -> str:
