@@ -18,7 +18,7 @@ FOLDED = (104.0, 54.0)
 GAP_X, GAP_Y, DUMMY_GAP, PAD, HEAD, TRACK = 26.0, 14.0, 10.0, 12.0, 22.0, 7.0
 SPINE_GAP = 22.0  # between a state line and a box below it: the factors on the line need room
 LEAST_WIDTH = 118.0  # of an open scope: its title has to fit
-FAN = (60.0, 0.1, 170.0)  # width of a gap between dense layers: at least, of the height, at most
+FAN = (36.0, 4000.0, 110.0)  # width of a gap between dense layers: at least, for all its lines, at most
 ENTRY = 11.0  # distance of two edges that enter one box
 
 Polyline = np.ndarray  # (n, 2)

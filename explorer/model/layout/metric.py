@@ -7,7 +7,7 @@ edge is the concatenation of the pieces that its scopes' templates routed, moved
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -370,6 +370,7 @@ class Metric:
         tracks, counts = self._gap_tracks(t, rows)
         room = self._room(t) if any(t.children.values()) else counts
         back = _back_nets(t)
+        fans = Counter(t.rank[i] for i, _ in t.fans.values())
         lefts = [(0.0 if t.in_ports else PAD) + (TRACK * len(back) if room[-1] else 0.0)]
         for r in range(len(t.layers) - 1):
             gap = max(GAP_X, 16 + TRACK * (room[r] + 1)) if room[r] else GAP_X
@@ -377,7 +378,8 @@ class Metric:
             if edge_of_scope and not room[r]:
                 gap = PAD + 4
             if r in t.dense_gaps:
-                gap = max(gap, min(max(FAN[0], rows.height * FAN[1]), FAN[2]))
+                # many lines are a band, whatever its width; few can be followed where there is room
+                gap = max(gap, min(max(FAN[0], FAN[1] / max(fans[r], 1)), FAN[2]))
             lefts.append(lefts[-1] + rank_width[r] + gap)
         width = (lefts[-1] + rank_width[-1] if t.layers else 0.0) + (0.0 if t.out_ports else PAD)
         width += TRACK * len(back)
