@@ -397,10 +397,10 @@ class Topology:
         # up from the source, across, down to the target: a column each, in the order of the way
         rows = []
         everything = np.arange(len(source))
-        for up, d in enumerate(range(deepest, 0, -1)):
+        for column, d in enumerate(range(deepest, 0, -1)):
             at = everything[(d > shared) & (around_u[:, d] >= 0)]
-            upwards = in_lanes[at] & (shared[at] == d - 1)
-            rows.append((at, up, around_u[at, d], 0, below[source[at], d], upwards.astype(int), at * 0))
+            north = in_lanes[at] & (shared[at] == d - 1)
+            rows.append((at, column, around_u[at, d], 0, below[source[at], d], north.astype(int), at * 0))
         k = shared
         across = step_down(everything, k), port_at(everything, k + 1)
         rows.append((everything, deepest, around_u[everything, k], 1, below[source, k], *across))
@@ -426,9 +426,11 @@ class Topology:
         self.row_starts = np.searchsorted(edge, np.arange(len(source) + 1))
         self.pieces: list[Piece] = []
         self.piece_template = self.template_of[scope[first[by_appearance]]]
-        for row in first[by_appearance].tolist():
-            upwards = bool(b[row]) if kind[row] == 0 else bool(in_lanes[edge[row]])
-            self._add_piece(int(edge[row]), int(kind[row]), int(self.depth[scope[row]]), upwards, port)
+        rows_of_pieces = first[by_appearance]
+        upwards = np.where(kind == 0, b > 0, in_lanes[edge])
+        columns = (x[rows_of_pieces].tolist() for x in (edge, kind, self.depth[scope], upwards))
+        for e, k, d, up in zip(*columns, strict=True):
+            self._add_piece(e, k, d, up, port)
         connected = np.zeros(len(self.template_keys), bool)
         connected[self.piece_template] = True
         self._note_first_steps()
@@ -582,12 +584,17 @@ class Topology:
 
     def _add_piece(self, edge: int, kind: int, depth: int, upwards: bool, port: np.ndarray) -> None:
         """Write out one piece in names: it goes up to its scope's border, across the scope, or down."""
-        u, v = (self.items[self.edges[end, edge]].path for end in (0, 1))
+        u, v = self.items[self.edges[0, edge]].path, self.items[self.edges[1, edge]].path
 
         def port_at(depth: int) -> Any:
             return self.ports[port[edge, depth]]
 
         template = self.templates[self.template_keys[self.piece_template[len(self.pieces)]]]
+        if kind == 1 and len(u) == len(v) == depth + 1:  # between two boxes of one scope
+            piece: Piece = (("node", u[depth]), None), (("node", v[depth]), None)
+            self.pieces.append(piece)
+            template.edges[piece] = None
+            return
         mark = (NORTH,) if upwards else ()
 
         def out_end() -> End:
@@ -597,7 +604,6 @@ class Topology:
         def in_end() -> End:
             return ("node", v[depth]), None if depth == len(v) - 1 else port_at(depth + 1)
 
-        piece: Piece
         if kind == 0:
             piece = (out_end(), (("out", u[depth:] + mark), None))
         elif kind == 1:
