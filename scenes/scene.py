@@ -231,6 +231,8 @@ class Scene:
     # what it is trained on with these parameters and seed; None: on its own leaves, one example
     data: Callable[[Any, int], Data | None] | None = None
     score: Callable[[Recording], float] | None = None  # share of the batch that comes out right
+    # how it is trained well with these parameters: `optimizer`, `lr`, `epochs`, …; None: as anything is
+    recipe: Callable[[Any], Mapping[str, Any]] | None = None
 
     def defaults(self) -> dict[str, Value]:
         return {p.name: p.default for p in self.parameters}
@@ -409,6 +411,7 @@ def scene(
     estimate: Callable[[Any], int] | None = None,
     data: Callable[[Any, int], Data | None] | None = None,
     score: Callable[[Recording], float] | None = None,
+    recipe: Callable[[Any], Mapping[str, Any]] | None = None,
 ) -> Callable[[Callable[[Any, Leaves], Tensor]], Callable[[Any, Leaves], Tensor]]:
     """Put the decorated builder into the catalogue."""
 
@@ -430,6 +433,7 @@ def scene(
             estimate=estimate,
             data=data,
             score=score,
+            recipe=recipe,
         )
         return builder
 

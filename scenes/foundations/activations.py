@@ -69,6 +69,25 @@ def _slopes_at(points: np.ndarray, functions: list[Callable[[Any], Any]]) -> lis
     return found
 
 
+def curve(p: Any, z: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """f and f′ at points z, by the engine.
+
+    Of softmax it is one probability against its own score z, while the `others` stay as they are:
+    e^z / (e^z + Σ e^others) = σ(z − log Σ e^others).
+    """
+    function = _functions(p.epsilon, p.alpha)[p.function]
+    shift = 0.0
+    if p.function == "softmax":
+        function, top = ag.sigmoid, np.max(others)
+        shift = float(top + np.log(np.sum(np.exp(others - top))))
+    with Graph() as graph:
+        u = tensor(z, "u", "input")
+        y = function(u - shift)
+        graph.backward(ag.sum(y))
+    assert u.grad is not None
+    return y.value, u.grad
+
+
 def _at_zero(r: Recording) -> tuple[Any, Any]:
     epsilon, alpha = float(r.parameters["epsilon"]), float(r.parameters["alpha"])
     functions = _functions(epsilon, alpha)

@@ -266,9 +266,13 @@ def _best(r: Recording) -> tuple[Any, Any]:
 )
 def gradient_check(p: Any, leaves: Leaves) -> Any:
     checked, shared = checkable(p.of), _Shared(leaves)
+    defaults = SimpleNamespace(**checked.defaults())
+    data = checked.data(defaults, leaves.seed) if checked.data else None
+    if data is not None:
+        shared.batch = data.batch(data.rows(0, getattr(defaults, "batch", 0), leaves.seed))
 
     def copy() -> Any:
-        return checked.builder(SimpleNamespace(**checked.defaults()), shared)
+        return checked.builder(defaults, shared)
 
     loss = copy()
     graph = current_graph()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from autograd import scope
 from scenes.bricks import SLOPES, activate, named, squared_loss, total
-from scenes.scene import Chapter, Erratum, Leaves, Notation, Parameter, Proof, Recording, Text, scene
+from scenes.data_sets import DATA_SETS, examples
+from scenes.foundations import classifier
+from scenes.scene import Chapter, Data, Erratum, Leaves, Notation, Parameter, Proof, Recording, Text, scene
+
+ONE_EXAMPLE = "one example"
 
 
 def _layers(r: Recording) -> range:
@@ -20,11 +25,22 @@ def _before(r: Recording, layer: int) -> np.ndarray:
     return r.value(f"z_{layer - 1}" if layer > 1 else "x")
 
 
+def _error(r: Recording) -> np.ndarray:
+    """∂E/∂y: y − d of one example; with classes (p − d)/B, where p is the softmax of each column."""
+    y, d = r.value("y"), r.value("d")
+    return y - d if y.ndim == 1 else classifier.error_by_hand(y, d)
+
+
+def _product(delta: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """δ zᵀ; of a batch the sum over its columns."""
+    return np.outer(delta, before) if delta.ndim == 1 else delta @ before.T
+
+
 def _delta_by_hand(r: Recording) -> dict[int, np.ndarray]:
     """δ⁽ˡ⁾ = ∂E/∂u⁽ˡ⁾ by the FF notes' recursion, from values alone."""
     last = _layers(r)[-1]
     slope = SLOPES[str(r.parameters["activation"])]
-    delta = {last: r.value("y") - r.value("d")}
+    delta = {last: _error(r)}
     for layer in reversed(_layers(r)[:-1]):
         back = r.value(f"W_{layer + 1}").T @ delta[layer + 1]
         delta[layer] = back * slope(r.value(f"u_{layer}"))
@@ -37,7 +53,7 @@ def _flat(arrays: list[np.ndarray]) -> np.ndarray:
 
 def _output_layer(r: Recording) -> tuple[Any, Any]:
     last = _layers(r)[-1]
-    return r.grad(f"W_{last}"), np.outer(r.value("y") - r.value("d"), _before(r, last))
+    return r.grad(f"W_{last}"), _product(_error(r), _before(r, last))
 
 
 def _recursion(r: Recording) -> tuple[Any, Any]:
@@ -48,15 +64,30 @@ def _recursion(r: Recording) -> tuple[Any, Any]:
 
 def _weights(r: Recording) -> tuple[Any, Any]:
     delta = _delta_by_hand(r)
-    closed = [np.outer(delta[layer], _before(r, layer)) for layer in _layers(r)]
+    closed = [_product(delta[layer], _before(r, layer)) for layer in _layers(r)]
     return _flat([r.grad(f"W_{layer}") for layer in _layers(r)]), _flat(closed)
 
 
 def _biases(r: Recording) -> tuple[Any, Any]:
     delta = _delta_by_hand(r)
-    return _flat([r.grad(f"b_{layer}") for layer in _layers(r)]), _flat(
-        [delta[layer] for layer in _layers(r)]
-    )
+    closed = [d if d.ndim == 1 else d.sum(axis=1) for d in (delta[layer] for layer in _layers(r))]
+    return _flat([r.grad(f"b_{layer}") for layer in _layers(r)]), _flat(closed)
+
+
+def data(p: Any, seed: int) -> Data | None:
+    """The chosen data set; one example needs none."""
+    return None if p.data == ONE_EXAMPLE else examples(p.data, seed)
+
+
+def share_right(r: Recording) -> float:
+    """Of a batch that has classes; nan for one example, which has none."""
+    return float("nan") if r["y"].ndim == 1 else classifier.share_right(r)
+
+
+def _recipe(p: Any) -> dict[str, Any]:
+    if p.data == ONE_EXAMPLE:
+        return {"optimizer": "sgd", "lr": 0.1, "epochs": 50}
+    return {"optimizer": "adam", "lr": 0.01, "epochs": 100}
 
 
 @scene(
@@ -81,12 +112,33 @@ def _biases(r: Recording) -> tuple[Any, Any]:
             choices=("tanh", "sigmoid", "relu", "linear"),
         ),
         Parameter("gain", 1.0, Text("factor on all weights", "すべての重みの倍率"), 0.0, 5.0),
+        Parameter(
+            "data",
+            ONE_EXAMPLE,
+            Text(
+                "one made-up example, or a data set to learn the classes of; it sets the sizes of x and y",
+                "架空の一例か、クラスを学習するデータセット (x と y の次元はデータで決まる)",
+            ),
+            choices=(ONE_EXAMPLE, *DATA_SETS),
+        ),
+        Parameter(
+            "batch",
+            16,
+            Text(
+                "examples of the data set in a batch; 0: all of them",
+                "データセットからバッチに入れるサンプル数。0 なら全部",
+            ),
+            0,
+            128,
+        ),
     ),
-    notations={"FF": Notation("sub", {"Wz": ""})},
+    notations={"FF": Notation("sub", classifier.LETTERS)},
     formulas=(
         r"u^{(l)} = W^{(l)} z^{(l-1)} + b^{(l)},\qquad z^{(0)} = x",
         r"z^{(l)} = f(u^{(l)}),\qquad y = u^{(L)}",
         r"E = \frac{1}{2}\|y - d\|^2",
+        r"E = -\frac{1}{B}\sum_{n=1}^{B}\sum_k d_{kn} \log p_{kn},\qquad p = \mathrm{softmax}(y)\quad"
+        r"(\mathrm{data})",
         r"\delta^{(L)} = y - d,\qquad \delta^{(l)} = {W^{(l+1)}}^{\top}\delta^{(l+1)} \odot f'(u^{(l)})",
         r"\frac{\partial E}{\partial W^{(l)}} = \delta^{(l)} {z^{(l-1)}}^{\top},\qquad"
         r" \frac{\partial E}{\partial b^{(l)}} = \delta^{(l)}",
@@ -190,6 +242,30 @@ def _biases(r: Recording) -> tuple[Any, Any]:
             ("parameters",),
             ("W_*", "b_*"),
         ),
+        Chapter(
+            "batch",
+            Text("Many examples at once", "たくさんのサンプルを一度に"),
+            Text(
+                "Set `data` to `moons`, `spirals`, `iris` or `digits`. `x` becomes a matrix with one example "
+                "in each *column*, and so does every `u` and `z`: one product `W z` serves the whole batch, "
+                "and the bias is added to each column.\n\n"
+                "The outputs are now scores of classes: softmax makes probabilities `p` of them, and "
+                "cross-entropy, averaged over the `B` examples, replaces `½‖y − d‖²`. The error at the "
+                "output is as plain as before: `∂E/∂y = (p − d)/B`. And `δ zᵀ` adds up over the columns by "
+                "itself, because that is what a product of matrices does.",
+                "`data` を `moons`、`spirals`、`iris`、`digits` のどれかにしましょう。`x` は*列*ごとに一つの"
+                "サンプルが入った行列になり、`u` と `z` も同じ形になります。一回の積 `W z` "
+                "でバッチ全体を計算でき、バイアスは各列に加わります。\n\n"
+                "出力はクラスのスコアになります。ソフトマックスで確率 `p` に変え、`½‖y − d‖²` の代わりに、"
+                "`B` 個のサンプルで平均した交差エントロピーを使います。出力での誤差は相変わらず簡単で、"
+                "`∂E/∂y = (p − d)/B` です。`δ zᵀ` を計算すれば、"
+                "行列の積なので、列についての和も自然に取れています。",
+            ),
+            "start",
+            "end",
+            ("input", "loss", "parameters"),
+            ("x", "y", "d", "E"),
+        ),
     ),
     proofs=(
         Proof(
@@ -227,21 +303,24 @@ def _biases(r: Recording) -> tuple[Any, Any]:
             Text("a convention: 0 at 0", "取り決めの問題。ここでは 0 とする"),
         ),
     ),
-    estimate=lambda p: 6 * p.layers + 4,
+    estimate=lambda p: 6 * p.layers + 8,
+    data=data,
+    score=share_right,
+    recipe=_recipe,
 )
 def mlp(p: Any, leaves: Leaves) -> Any:
-    draw = leaves.draw
-    sizes = [p.inputs, *[p.units] * (p.layers - 1), p.outputs]
-    weights = []
-    for layer in range(1, p.layers + 1):
-        W = np.round(p.gain * draw(f"W_{layer}", (sizes[layer], sizes[layer - 1]), 0.7), 4) + 0.0
-        b = draw(f"b_{layer}", (sizes[layer],), 0.2)
-        weights.append((leaves.parameter(f"W_{layer}", W), leaves.parameter(f"b_{layer}", b)))
+    batch = leaves.batch
+    start = _start_on_data(p, leaves) if batch else _start(p, leaves)
+    weights = [
+        (leaves.parameter(f"W_{layer}", np.round(p.gain * W, 4) + 0.0), leaves.parameter(f"b_{layer}", b))
+        for layer, (W, b) in enumerate(start, 1)
+    ]
     with scope("input"):
-        z = leaves.input("x", draw("x", (p.inputs,)))
+        z = leaves.input("x", batch["x"] if batch else leaves.draw("x", (p.inputs,)))
     for layer, (W, b) in enumerate(weights, 1):
         with scope(f"layer{layer}"):
-            u = total([named(f"Wz_{layer}", W @ z), b])
+            Wz = named(f"Wz_{layer}", W @ z)
+            u = Wz + b if batch else total([Wz, b])
             if layer == p.layers:
                 y = named("y", u)
                 break
@@ -249,5 +328,20 @@ def mlp(p: Any, leaves: Leaves) -> Any:
             # f(u) = u still gets a node of its own, so that z can be seen
             z = named(f"z_{layer}", 1.0 * u if p.activation == "linear" else activate(p.activation, u))
     with scope("loss"):
-        d = leaves.target("d", draw("d", (p.outputs,)))
+        if batch:
+            return classifier.cross_entropy(y, leaves.target("d", batch["d"]))
+        d = leaves.target("d", leaves.draw("d", (p.outputs,)))
         return named("E", squared_loss(y, d))
+
+
+def _start(p: Any, leaves: Leaves) -> list[tuple[np.ndarray, np.ndarray]]:
+    sizes = pairwise([p.inputs, *[p.units] * (p.layers - 1), p.outputs])
+    return [
+        (leaves.draw(f"W_{k}", (n, m), 0.7), leaves.draw(f"b_{k}", (n,), 0.2))
+        for k, (m, n) in enumerate(sizes, 1)
+    ]
+
+
+def _start_on_data(p: Any, leaves: Leaves) -> list[tuple[np.ndarray, np.ndarray]]:
+    features, classes = len(leaves.batch["x"]), len(leaves.batch["d"])
+    return classifier.first_weights(leaves, [features, *[p.units] * (p.layers - 1), classes])

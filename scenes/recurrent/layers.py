@@ -91,6 +91,12 @@ def rnn_weights(leaves: Leaves, inputs: int, hidden: int, mark: str = "") -> dic
     return _drawn(leaves, sizes, mark)
 
 
+def orthogonal(leaves: Leaves, name: str, n: int) -> np.ndarray:
+    """A seeded orthogonal matrix, not rounded; its signs do not depend on how it is decomposed."""
+    Q, R = np.linalg.qr(leaves.draw(name, (n, n)))
+    return Q * np.where(np.diag(R) < 0, -1.0, 1.0)
+
+
 def gate_weights(
     leaves: Leaves, gates: str, inputs: int, hidden: int, mark: str = "", forget_bias: float = 0.0
 ) -> dict[str, Any]:
