@@ -179,6 +179,7 @@ def _number(graph: Graph, node: Tensor | int) -> int:
 def _require_gradient(graph: Graph, node: int) -> None:
     if not graph.needs_grad[node]:
         kind = graph.kinds[node] or "result of constants"
+        kind = f"frozen {kind}" if kind in ("parameter", "input") else kind
         raise ValueError(f"{graph.describe(node)} gets no gradient: it is a {kind}")
 
 
@@ -196,14 +197,14 @@ def _between(graph: Graph, sources: Sequence[int], targets: Sequence[int]) -> li
         if i <= last:
             below[i] = 1
     for i in range(first, last + 1):
-        if not below[i] and any(below[j] for j in graph.inputs[i]):
+        if not below[i] and any(below[j] for _, j in graph.receivers(i)):
             below[i] = 1
     wanted = bytearray(last + 1)
     for i in targets:
         wanted[i] = below[i]
     for i in range(last, first - 1, -1):
         if wanted[i]:
-            for j in graph.inputs[i]:
+            for _, j in graph.receivers(i):
                 wanted[j] |= below[j]
     return [i for i in range(first, last + 1) if wanted[i]]
 
@@ -224,7 +225,7 @@ def _sweep(graph: Graph, between: Sequence[int], output: int, seed: np.ndarray) 
         g = grads.get(i)
         if g is None:
             continue
-        for slot, j in enumerate(graph.inputs[i]):
+        for slot, j in graph.receivers(i):
             if j in inside:
                 sent = _flow(graph, i, slot, g)
                 grads[j] = grads[j] + sent if j in grads else sent
@@ -266,7 +267,7 @@ def _scalar_paths(graph: Graph, between: list[int], start: int, end: int, k: int
             ways[i] = sorted(merged, key=itemgetter(0), reverse=True)[:k]
         if i == start:
             continue
-        for slot, j in enumerate(graph.inputs[i]):
+        for slot, j in graph.receivers(i):
             if j in inside:
                 factor = float(_flow(graph, i, slot, one))
                 factors[i, slot] = factor
@@ -296,7 +297,7 @@ def _tensor_paths(graph: Graph, between: list[int], start: int, end: int, k: int
         links[i] = [link for *_, link in parts]
         if i == start:
             break
-        for slot, j in enumerate(graph.inputs[i]):
+        for slot, j in graph.receivers(i):
             if j not in inside:
                 continue
             heap = heaps[j]
@@ -410,8 +411,8 @@ def _is_chain(graph: Graph, states: list[list[int]]) -> bool:
     step = {i: t for t, group in enumerate(states) for i in group}
     # bit t: a node depends on state t on a way without any state in between
     near = [0] * len(graph)
-    for i, inputs in enumerate(graph.inputs):
-        for j in inputs:
+    for i in range(len(graph)):
+        for _, j in graph.receivers(i):
             near[i] |= 1 << step[j] if j in step else near[j]
     return all(near[i] & ~(1 << t - 1 if t else 0) == 0 for i, t in step.items())
 

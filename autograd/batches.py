@@ -37,7 +37,10 @@ class ScalarPlan:
             raise ValueError("a plan in batches is for graphs of scalar nodes")
         batches = batches or _Batches(graph)
         needs = np.array(graph.needs_grad, dtype=bool)
-        self._wanted = needs & _leads_to(self.output, batches)
+        sending = needs[batches.edges]  # of every edge, whether a gradient goes along it
+        for node, slot in graph.cuts:
+            sending[batches.starts[node] + slot] = False
+        self._wanted = needs & _leads_to(self.output, batches, sending if graph.cuts else None)
         self._place = np.empty(len(graph), np.int32)  # node -> row of the values
         self._place[batches.order] = np.arange(len(graph))
         self._values = values[batches.order]
@@ -46,8 +49,8 @@ class ScalarPlan:
         for first, last in zip(batches.bounds[1:-1], batches.bounds[2:], strict=True):
             nodes = batches.order[first:last]
             arity = batches.starts[nodes[0] + 1] - batches.starts[nodes[0]]
-            inputs = batches.edges[batches.starts[nodes] + np.arange(arity)[:, None]]
-            blocks.append(_Block(graph, int(first), nodes, inputs, rows))
+            at = batches.starts[nodes] + np.arange(arity)[:, None]
+            blocks.append(_Block(graph, int(first), nodes, batches.edges[at], sending[at], rows))
             rows = blocks[-1].end
         self._layout = [(block.first, tuple(block.rows)) for block in blocks]
         # what flows back: contributions of edges, and behind them the gradients of all nodes
@@ -57,13 +60,13 @@ class ScalarPlan:
         recipes = _Recipes()
         with np.errstate(all="ignore"):
             self._forward = self._compile_forward(blocks, recipes)
-            self._backward = self._compile_backward(blocks, recipes, needs)
+            self._backward = self._compile_backward(blocks, recipes)
         self.run()
 
     def load(self) -> None:
-        """Take over the present values of the graph's leaves."""
-        for leaf in self.graph.leaves():
-            self._values[self._place[leaf.id]] = leaf.value
+        """Take over the present values of the graph's leaves, and of what is held."""
+        for i in self.graph.given():
+            self._values[self._place[i]] = self.graph.values[i]
 
     def set(self, leaf: int, value: float) -> None:
         """Give one leaf another value; the rest follows at the next run."""
@@ -95,7 +98,7 @@ class ScalarPlan:
 
     def contribution(self, node: int, slot: int) -> float | None:
         """What `node` sent to its input `slot`; None where no gradient flows."""
-        if not (self._wanted[node] and self.graph.needs_grad[self.graph.inputs[node][slot]]):
+        if not (self._wanted[node] and self.graph.sends(node, slot)):
             return None
         place = int(self._place[node])
         first, rows = self._layout[bisect_right(self._layout, place, key=itemgetter(0)) - 1]
@@ -115,16 +118,16 @@ class ScalarPlan:
                 calls += recipes.forward(block)
         return calls
 
-    def _compile_backward(self, blocks: list[_Block], recipes: _Recipes, needs: np.ndarray) -> list[Bound]:
+    def _compile_backward(self, blocks: list[_Block], recipes: _Recipes) -> list[Bound]:
         calls: list[Bound] = []
-        pull = _Pull(self, blocks, needs)
+        pull = _Pull(self, blocks)
         for block in reversed(blocks):
             if not self._wanted[block.nodes].any():
                 continue
             g = self._grads[block.first : block.first + block.size]
             pull.emit(calls, block.nodes, g)
             for slot, start in enumerate(block.rows):
-                if start is not None and needs[block.inputs[slot]].any():
+                if start is not None and block.sends[slot].any():
                     calls += recipes.backward(block, slot, g, self._flows[start : start + block.size])
         leaves = np.empty(self._leaves, np.int64)
         at = np.flatnonzero(self._place < self._leaves)
@@ -152,6 +155,7 @@ class _Batches:
         self.edges, self.starts = graph.edges()
         count = len(graph)
         levels = _levels(self.edges.tolist(), self.starts.tolist())
+        levels[list(graph.held)] = 0
         kind = np.unique(np.fromiter(map(id, graph.ops), np.int64, count), return_inverse=True)[1]
         arity = np.diff(self.starts)
         kind = kind * (int(arity.max(initial=0)) + 1) + arity
@@ -189,29 +193,34 @@ def _levels(edges: list[int], starts: list[int]) -> np.ndarray:
     return np.array(levels)
 
 
-def _leads_to(output: int, batches: _Batches) -> np.ndarray:
-    """Whether the output depends on each node."""
+def _leads_to(output: int, batches: _Batches, sending: np.ndarray | None) -> np.ndarray:
+    """Whether the output depends on each node; over sending edges alone where not all of them are."""
     count = len(batches.starts) - 1
-    consumed = np.bincount(batches.edges, minlength=count) > 0
-    consumed[output] = True
-    if output == count - 1 and consumed.all():
-        return consumed
+    if sending is None:
+        consumed = np.bincount(batches.edges, minlength=count) > 0
+        consumed[output] = True
+        if output == count - 1 and consumed.all():
+            return consumed
     found = np.zeros(count, bool)
     found[output] = True
     for i in range(output, -1, -1):
         if found[i]:
-            found[batches.edges[batches.starts[i] : batches.starts[i + 1]]] = True
+            edges = slice(batches.starts[i], batches.starts[i + 1])
+            found[batches.edges[edges] if sending is None else batches.edges[edges][sending[edges]]] = True
     return found
 
 
 class _Block:
     """Nodes of one op on one level."""
 
-    def __init__(self, graph: Graph, first: int, nodes: np.ndarray, inputs: np.ndarray, rows: int) -> None:
+    def __init__(
+        self, graph: Graph, first: int, nodes: np.ndarray, inputs: np.ndarray, sends: np.ndarray, rows: int
+    ) -> None:
         op = graph.ops[int(nodes[0])]
         assert op is not None
         self.op, self.attrs = op, graph.attrs[int(nodes[0])]
-        self.first, self.nodes, self.inputs = first, nodes, inputs
+        self.first, self.nodes = first, nodes
+        self.inputs, self.sends = inputs, sends  # (slots, nodes): from where, and whether gradient goes there
         self.size = len(nodes)
         self.sums = op.name == "add_n"  # all its slots are one matrix
         # of each slot the first row of its contributions; None where the gradient itself is handed on
@@ -267,7 +276,7 @@ class _Recipes:
 class _Pull:
     """Which rows of contributions make up the gradient of which node."""
 
-    def __init__(self, plan: ScalarPlan, blocks: list[_Block], needs: np.ndarray) -> None:
+    def __init__(self, plan: ScalarPlan, blocks: list[_Block]) -> None:
         self.source = plan._flows
         grads = len(plan._flows) - len(plan._grads)
         found = [np.array([[plan.output], [SEED]])]  # who receives, and from which row
@@ -275,12 +284,12 @@ class _Pull:
             at = np.arange(block.size)
             for slot, inputs in enumerate(block.inputs):
                 start = block.rows[min(slot, len(block.rows) - 1)]
-                flows = needs[inputs] & plan._wanted[block.nodes]
+                flows = block.sends[slot] & plan._wanted[block.nodes]
                 rows = at + (grads + block.first if start is None else start)
                 found.append(np.stack([inputs, rows])[:, flows])
         target, rows = np.concatenate(found, axis=1)[:, ::-1]  # of one node, the last consumer first
         self.rows = rows[np.argsort(target, kind="stable")]
-        self.degree = np.bincount(target, minlength=len(needs))
+        self.degree = np.bincount(target, minlength=len(plan.graph))
         self.start = np.concatenate([[0], np.cumsum(self.degree)])[:-1]
         self._scratch = np.empty(0)
 

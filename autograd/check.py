@@ -36,7 +36,7 @@ def check_gradients(
     graph = output.graph
     if output.size != 1:
         raise ValueError(f"check_gradients needs a scalar output, {graph.describe(output.id)} is none")
-    chosen = graph.leaves("parameter", "input") if leaves is None else list(leaves)
+    chosen = [x for x in graph.leaves() if graph.needs_grad[x.id]] if leaves is None else list(leaves)
     with graph.preserved():
         graph.forward()
         graph.backward(output)
@@ -45,7 +45,7 @@ def check_gradients(
 
 def _check_leaf(output: Tensor, leaf: Tensor, h: float) -> GradientCheck:
     if leaf.grad is None:
-        raise ValueError(f"{leaf.graph.describe(leaf.id)} gets no gradient: it is a {leaf.kind}")
+        raise ValueError(f"{leaf.graph.describe(leaf.id)} gets no gradient: it is {_why(leaf)}")
     floor = 1e-4 * max(abs(output.value.item()), 1e-3)
     analytic = leaf.grad.copy()
     numeric = _central_differences(output, leaf, h)
@@ -60,6 +60,10 @@ def _check_leaf(output: Tensor, leaf: Tensor, h: float) -> GradientCheck:
         float(np.max(errors, initial=0.0)),
         tuple(int(k) for k in worst),
     )
+
+
+def _why(leaf: Tensor) -> str:
+    return f"frozen {leaf.kind}" if leaf.kind in ("parameter", "input") else f"a {leaf.kind}"
 
 
 def _central_differences(output: Tensor, leaf: Tensor, h: float) -> np.ndarray:

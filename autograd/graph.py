@@ -9,7 +9,7 @@ Knows nothing of scenes, pictures or files.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -62,6 +62,10 @@ class Graph:
     def __init__(self) -> None:
         self.ops: list[Op | None] = []  # None for a leaf
         self.needs_grad = bytearray()
+        self.held: frozenset[int] = frozenset()  # nodes that `altered` gave a value of its own
+        self.frozen: frozenset[int] = frozenset()  # leaves that it took the gradient from
+        # (node, slot) that send nothing; those of `held` too
+        self.cuts: frozenset[tuple[int, int]] = frozenset()
         self._edges = array("i")  # inputs of all nodes
         self._ends = array("i", [0])  # those of node i are _edges[_ends[i] : _ends[i + 1]]
         self._scalars = array("d")  # values of shape (); where it is another, the value is in _tensors
@@ -131,6 +135,23 @@ class Graph:
         """The inputs of all nodes one after the other, and where those of each node begin (one more at the
         end)."""
         return np.array(self._edges, dtype=np.int64), np.array(self._ends, dtype=np.int64)
+
+    def sends(self, node: int, slot: int) -> bool:
+        """Whether a gradient that arrives at `node` goes on to its input `slot`."""
+        return bool(self.needs_grad[self._edges[self._ends[node] + slot]]) and (node, slot) not in self.cuts
+
+    def receivers(self, node: int) -> list[tuple[int, int]]:
+        """(slot, input) of every input that a gradient of `node` goes on to."""
+        needs, cuts = self.needs_grad, self.cuts
+        inputs = enumerate(self._edges[self._ends[node] : self._ends[node + 1]])
+        if cuts:
+            return [(k, j) for k, j in inputs if needs[j] and (node, k) not in cuts]
+        return [(k, j) for k, j in inputs if needs[j]]
+
+    def given(self) -> Iterator[int]:
+        """Nodes whose value does not follow from others: leaves, and what is held."""
+        yield from self._kinds
+        yield from self.held
 
     def places(self) -> tuple[list[tuple[tuple[str, ...], int | None, int]], np.ndarray]:
         """The places where nodes were recorded, as (scope, time step, parts of the scope outside the time
@@ -228,6 +249,60 @@ class Graph:
             self._set(i, value.copy() if op is None else value)  # a leaf may be written to in place
         self._grads, self._contributions = list(grads), contributions
 
+    def altered(
+        self,
+        clamps: Mapping[int, np.ndarray] | None = None,
+        cuts: Collection[tuple[int, int]] = (),
+        frozen: Collection[int] = (),
+    ) -> Graph:
+        """The same rows under the same numbers, with some of what happens changed.
+
+        A node in `clamps` is held at a value whatever its inputs are, and sends nothing back. No gradient
+        flows over a cut edge, (consumer, slot), as if that input stood in `stop_gradient`. A frozen leaf gets
+        no gradient. Values are those of the present until `forward`. Raises ValueError for what can not be
+        held, cut or frozen.
+        """
+        from autograd.ops import OPS  # it records into graphs, so it can not be loaded before them
+
+        clamps = clamps or {}
+        for node, slot in cuts:
+            if not (0 <= node < len(self) and 0 <= slot < len(self.inputs[node])):
+                raise ValueError(f"there is no edge ({node}, {slot}) to cut")
+        for leaf in frozen:
+            if not (0 <= leaf < len(self) and self.ops[leaf] is None):
+                raise ValueError(f"node {leaf} is no leaf that could be frozen")
+        other = Graph()
+        other.ops = list(self.ops)
+        other._edges.extend(self._edges)
+        other._ends.extend(self._ends[1:])
+        other._scalars.extend(self._scalars)
+        other._places.extend(self._places)
+        other._tensors = {i: v.copy() if self.ops[i] is None else v for i, v in self._tensors.items()}
+        other._attrs, other._names = dict(self._attrs), dict(self._names)
+        other._kinds.update(self._kinds)
+        other._known_places = dict(self._known_places)
+        other._listed_places[:] = self._listed_places
+        for node in clamps:
+            if not 0 <= node < len(self) or self.ops[node] is None:
+                raise ValueError(f"node {node} is not computed; only what an op computes can be held")
+            other.ops[node] = OPS["clamp"]
+        other.held, other.frozen = frozenset(clamps), frozenset(frozen)
+        other.cuts = frozenset(cuts) | {(i, k) for i in clamps for k in range(len(self.inputs[i]))}
+        for node, value in clamps.items():
+            other.hold(node, value)
+        for i, op in enumerate(other.ops):
+            known = other.needs_grad
+            known.append(bool(other.receivers(i)) if op else i not in frozen and self.needs_grad[i])
+        return other
+
+    def hold(self, node: int, value: Any) -> None:
+        """Give a held node another value; the rest follows at the next `forward`. ValueError: wrong shape."""
+        new = as_numbers(value)
+        if node not in self.held or new.shape != self.values[node].shape:
+            raise ValueError(f"{self.describe(node)} can not be held at a value of shape {new.shape}")
+        self._attrs[node] = {"value": new}
+        self._set(node, new)
+
     @contextmanager
     def preserved(self) -> Iterator[None]:
         """Afterwards, values, gradients and contributions are what they were before."""
@@ -281,9 +356,10 @@ class Graph:
         """What node `i` with gradient `g` sends to each of its inputs."""
         inputs, y, attrs = self.inputs[i], self.values[i], self.attrs[i]
         values = [self.values[j] for j in inputs]
-        return tuple(
-            op.sends(k, g, y, values, attrs) if self.needs_grad[j] else None for k, j in enumerate(inputs)
-        )
+        sent: list[np.ndarray | None] = [None] * len(inputs)
+        for k, _ in self.receivers(i):
+            sent[k] = op.sends(k, g, y, values, attrs)
+        return tuple(sent)
 
     def paths(self, source: Tensor | int, target: Tensor | int, k: int = 5) -> list[Path]:
         """The k strongest paths from source to target, strongest first; see `analysis.paths`."""

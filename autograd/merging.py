@@ -67,6 +67,7 @@ def merge(
 
 class _Merger:
     def __init__(self, tapes: Sequence[Tape], visible: Iterable[np.ndarray]) -> None:
+        self.tapes = len(tapes)
         self.calls: list[Call] = [call for tape in tapes for call in tape.calls]
         self.tape_of = [k for k, tape in enumerate(tapes) for _ in tape.calls]
         self.buffers: list[_Buffer] = []
@@ -94,7 +95,7 @@ class _Merger:
         before = self._dependencies()
         steps = self._schedule(self._groups(before), before)
         self._place(steps)
-        programs: list[Program] = [[] for _ in range(max(self.tape_of, default=-1) + 1)]
+        programs: list[Program] = [[] for _ in range(self.tapes)]
         for step in steps:
             programs[self.tape_of[step[0]]] += self._bound(step)
         return programs

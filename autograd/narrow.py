@@ -13,7 +13,8 @@ import numpy as np
 
 from autograd.graph import Graph, Tensor
 
-ONE, TWO, MANY, SUM = 1, 2, 3, 4  # how many inputs; a sum of two hands its gradient on
+# how many inputs; a sum of two hands its gradient on; of some inputs, not all of them get one
+ONE, TWO, MANY, SUM, SOME = 1, 2, 3, 4, 5
 
 
 class NarrowPlan:
@@ -37,9 +38,9 @@ class NarrowPlan:
         self.run()
 
     def load(self) -> None:
-        """Take over the present values of the graph's leaves."""
-        for leaf in self.graph.leaves():
-            self._values[leaf.id] = float(leaf.value)
+        """Take over the present values of the graph's leaves, and of what is held."""
+        for i in self.graph.given():
+            self._values[i] = float(self.graph.values[i])
 
     def set(self, leaf: int, value: float) -> None:
         """Give one leaf another value; the rest follows at the next run."""
@@ -74,7 +75,7 @@ class NarrowPlan:
         """What `node` sent to its input `slot`, computed on demand; None where no gradient flows."""
         graph = self.graph
         op, inputs = graph.ops[node], graph.inputs[node]
-        if op is None or not (self._wanted[node] and graph.needs_grad[inputs[slot]]):
+        if op is None or not (self._wanted[node] and graph.sends(node, slot)):
             return None
         g, y, *numbers = map(np.array, [self._grads[node], self._values[node], *self._inputs(inputs)])
         with np.errstate(all="ignore"):
@@ -89,15 +90,16 @@ class NarrowPlan:
         wanted[self.output] = graph.needs_grad[self.output]
         for i in range(self.output, -1, -1):
             if wanted[i]:
-                for j in graph.inputs[i]:
-                    wanted[j] = graph.needs_grad[j]
+                for _, j in graph.receivers(i):
+                    wanted[j] = 1
         return wanted
 
     def _compile(self) -> None:
         graph = self.graph
         known: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        partly = {node for node, _ in graph.cuts}
         for i, (op, inputs, attrs) in enumerate(zip(graph.ops, graph.inputs, graph.attrs, strict=True)):
-            if op is None:
+            if op is None or i in graph.held:
                 continue
             key = (op.name, len(inputs), repr(attrs)) if attrs else (op.name, len(inputs))
             if key not in known:
@@ -105,7 +107,10 @@ class NarrowPlan:
             count, forward, vjps = known[key]
             places = (inputs[0], inputs[-1]) if count != MANY else (inputs, 0)
             self._forward.append((count, forward, i, *places))
-            if self._wanted[i]:
+            if self._wanted[i] and i in partly:
+                vjp = partial(_one_of, op, attrs)
+                self._backward.append((SOME, vjp, graph.receivers(i), i, inputs, 0))
+            elif self._wanted[i]:
                 self._backward.append((SUM if op.name == "add" else count, *vjps, i, *places))
         self._backward.reverse()
 
@@ -132,7 +137,7 @@ class NarrowPlan:
                 d[a] += to_a(d[i], v[i], v[a])
             else:
                 numbers = [v[j] for j in a]
-                for slot, j in enumerate(a):
+                for slot, j in enumerate(a) if count == MANY else to_b:
                     d[j] += to_a(slot, d[i], v[i], numbers)
 
 
@@ -143,6 +148,11 @@ def _formulas(op: Any, inputs: int, attrs: dict[str, Any]) -> tuple[int, Any, tu
         return MANY, forward, (lambda slot, g, y, values: float(op.vjp(slot, g, y, values, attrs)), None)
     vjps = [_floats(partial(f, **attrs) if attrs else f, inputs + 2) for f in op.vjps[:inputs]]
     return inputs, forward, (vjps[0], vjps[-1])
+
+
+def _one_of(op: Any, attrs: dict[str, Any], slot: int, g: Any, y: Any, values: list[Any]) -> float:
+    """What one input gets, where the others may get nothing."""
+    return float(op.vjp(slot, *map(np.float64, (g, y)), list(map(np.float64, values)), attrs))
 
 
 def _floats(function: Callable[..., Any], inputs: int) -> Callable[..., Any]:

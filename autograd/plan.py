@@ -47,9 +47,9 @@ class Plan:
         self.run()
 
     def load(self) -> None:
-        """Take over the present values of the graph's leaves."""
-        for leaf in self.graph.leaves():
-            np.copyto(self.values[leaf.id], leaf.value)
+        """Take over the present values of the graph's leaves, and of what is held."""
+        for i in self.graph.given():
+            np.copyto(self.values[i], self.graph.values[i])
 
     def forward(self) -> None:
         """Compute every op again from the leaves in `values`."""
@@ -98,7 +98,7 @@ class Plan:
         """What `node` sends to its input `slot`, computed on demand; None where no gradient flows."""
         graph, g = self.graph, self.grads[node]
         op, inputs = graph.ops[node], graph.inputs[node]
-        if op is None or g is None or not graph.needs_grad[inputs[slot]]:
+        if op is None or g is None or not graph.sends(node, slot):
             return None
         values = [self.values[k] for k in inputs]
         with np.errstate(all="ignore"):
@@ -109,7 +109,7 @@ def _compile_forward(graph: Graph, tape: Tape) -> list[np.ndarray]:
     """The value of every node, an array that the calls on the tape write."""
     values: list[np.ndarray] = []
     for i, (op, inputs, attrs) in enumerate(zip(graph.ops, graph.inputs, graph.attrs, strict=True)):
-        if op is None:
+        if op is None or i in graph.held:
             values.append(np.array(graph.values[i]))
         elif op.name == "add_n" and len(inputs) > 2 and len({values[j].shape for j in inputs}) == 1:
             values.append(_sum_of([values[j] for j in inputs], tape))
@@ -148,9 +148,8 @@ class _Backward:
             g = grads[i] = self._gather(i)
             if g is None or graph.ops[i] is None:
                 continue
-            for slot, j in enumerate(self.inputs[i]):
-                if graph.needs_grad[j]:
-                    self._send(i, slot, j, g)
+            for slot, j in graph.receivers(i):
+                self._send(i, slot, j, g)
         for i, needs in enumerate(graph.needs_grad):
             if needs and grads[i] is None:
                 grads[i] = np.zeros(self.values[i].shape)

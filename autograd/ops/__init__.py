@@ -15,7 +15,7 @@ from autograd.ops.arithmetic import add, add_n, divide, maximum, minimum, multip
 from autograd.ops.comparison import greater, greater_equal, less, less_equal
 from autograd.ops.convolution import avg_pool2d, conv2d, max_pool2d
 from autograd.ops.definition import OPS, Op, Sample, record
-from autograd.ops.functions import abs, clip, cos, exp, log, sin, sqrt, stop_gradient, where
+from autograd.ops.functions import abs, clamp, clip, cos, exp, log, sin, sqrt, stop_gradient, where
 from autograd.ops.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -39,6 +39,7 @@ __all__ = [
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "clamp",
     "clip",
     "concatenate",
     "conv2d",

@@ -113,6 +113,21 @@ def stop_gradient(a):
 
 
 @op(
+    "=",
+    r"y = \mathrm{const}",
+    "const",
+    vjp=lambda k, g, y, values, value: np.zeros(values[k].shape),
+    partials=(r"\frac{\partial y}{\partial a_k} = 0",),
+    back=("0 (held)",),
+    samples=(),
+    prepare=lambda *values, value: {"value": np.array(value, dtype=np.float64)},
+)
+def clamp(*inputs, value=0.0):
+    """Held at a constant: what the inputs are makes no difference, and no gradient goes back to them."""
+    return value
+
+
+@op(
     "where",
     r"y = a \;\mathrm{if}\; c, \;\mathrm{else}\; b",
     "where({a}, {b}, {c})",

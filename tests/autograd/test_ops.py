@@ -19,7 +19,7 @@ SAMPLES = [
     for op in OPS.values()
     for k, sample in enumerate(op.samples)
 ]
-FLAT = {"stop_gradient"}  # its gradient is not its derivative, on purpose
+FLAT = {"stop_gradient", "clamp"}  # its gradient is not its derivative, on purpose
 every_op = pytest.mark.parametrize("op", OPS.values(), ids=OPS.keys())
 every_sample = pytest.mark.parametrize(("op", "sample"), SAMPLES)
 
@@ -159,6 +159,7 @@ FORWARD: list[tuple[str, Any, tuple[Any, ...], Any]] = [
     ("add_n", lambda a, b, c: ag.add_n([a, b, c]), (A, B, P), A + B + P),
     ("half_squared_error", ag.half_squared_error, (A, B), np.array(0.5 * ((A - B) ** 2).sum())),
     ("stop_gradient", ag.stop_gradient, (A,), A),
+    ("clamp", lambda a: ag.clamp([a], value=[0.5, 2.0]), (A,), np.array([0.5, 2.0])),
     ("transpose", ag.transpose, (A,), A.T),
     ("transpose", lambda a: ag.transpose(a, (1, 0)), (A,), A.T),
     ("reshape", lambda a: ag.reshape(a, (3, 2)), (A,), A.reshape(3, 2)),

@@ -174,3 +174,31 @@ def test_a_trace_wants_a_scalar_loss() -> None:
     y.backward([1.0, 1.0])
     with pytest.raises(ValueError, match=r"scalar loss, y \(2,\)"):
         Trace(g, y)
+
+
+def test_an_update_behind_the_backward_pass() -> None:
+    g, trace = traced()
+    leaves = [leaf.id for leaf in g.leaves()]
+    new = {i: trace.values[i] + 1.0 for i in reversed(leaves)}
+    after = trace.followed_by(new, "{w} ← {w} + 1")
+    assert after.steps[: trace.end] == trace.steps and after.backward_end == trace.end == trace.backward_end
+    assert [(s.phase, s.node) for s in after.steps[trace.end :]] == [("update", i) for i in new]
+    for k, i in enumerate(new):
+        assert equal(after.value(i, trace.end + k + 0.9), trace.values[i])
+        assert equal(after.value(i, trace.end + k + 1), trace.values[i] + 1.0)
+        assert after.grad(i, after.end) is after.grad(i, trace.end)
+    assert trace.value(leaves[0], trace.end) is trace.values[leaves[0]]
+    again = after.after(after.values, after.grads)
+    assert again.followed_by(new, "").order is after.order
+    assert again.followed_by({}, "").steps == trace.steps
+
+
+def test_a_forward_pass_alone() -> None:
+    with Graph() as g:
+        x = tensor([1.0, -2.0], name="x", kind="input")
+        y = ag.tanh(x * 3.0)
+    trace = Trace(g, None)
+    assert [s.phase for s in trace.steps] == ["forward", "forward"]
+    assert trace.end == trace.forward_end == trace.backward_end == 2
+    assert trace.value(y.id, 1.5) is None and equal(trace.value(y.id, 2), np.tanh([3.0, -6.0]))
+    assert all(trace.grad(i, 2) is None for i in range(len(g)))
