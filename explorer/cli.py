@@ -12,7 +12,7 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -189,7 +189,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     _common(own)
     chosen.arguments(own)
     own.set_defaults(run=chosen.run)
-    return own.parse_args(words)
+    return own.parse_intermixed_args(words)
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -262,6 +262,14 @@ def _whole(word: str) -> int:
     if not re.fullmatch(r"-?[0-9]{1,19}", word):
         raise argparse.ArgumentTypeError(tr("{word} is not a whole number").format(word=repr(word[:60])))
     return int(word)
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        problem = tr("{word} is not a number").format(word=repr(word[:60]))
+        raise argparse.ArgumentTypeError(problem) from None
 
 
 def _seed(word: str) -> int:
@@ -486,21 +494,35 @@ def trace(options: argparse.Namespace) -> int:
 
 
 def _scalar_form(session: Session) -> tuple[Any, Any]:
-    """The session's scene recorded with one node per scalar operation, the user's edits put in."""
+    """The session's scene recorded with one node per scalar operation, the user's edits put in, and what is
+    held and frozen; a cut edge may be many there, and is refused."""
     from itertools import product
 
-    from autograd import Trace
+    from autograd import Tensor, Trace
+    from explorer.model.session import leaf_key, nodes_by_key
     from scenes.scene import SceneError
 
-    state, scene = session.state, session.scene
+    state, scene, training = session.state, session.scene, session.training
     assert scene is not None
+    examples = training.batch(state.update) if training else {}
+    batch = {leaf_key(session.trace.graph, node): value for node, value in examples.items()}
+    if state.cuts:
+        raise Stop(tr("a scene with cut edges has no scalar form"))
+
+    def elements(key: str, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Tensor]]:
+        for index in product(*map(range, shape)):
+            yield index, recording[f"{key}[{','.join(map(str, index))}]" if index else key]
+
     try:
         recording = scene.build(state.parameters, seed=state.seed, scalar=True)
-        for key, value in state.edits.items():
-            for index in product(*map(range, value.shape)):
-                element = f"{key}[{','.join(map(str, index))}]" if index else key
-                recording[element].value = value[index]
-        return recording, Trace.run(recording.graph, recording.loss)
+        for key, value in {**state.edits, **state.trained, **batch}.items():
+            for index, leaf in elements(key, value.shape):
+                leaf.value = value[index]
+        held = {e.id: v[i] for key, v in state.clamps.items() for i, e in elements(key, v.shape)}
+        values, by_key = session.trace.values, nodes_by_key(session.trace.graph)
+        frozen = {e.id for key in state.frozen for _, e in elements(key, values[by_key[key]].shape)}
+        graph = recording.graph.altered(held, (), frozen) if held or frozen else recording.graph
+        return recording, Trace.run(graph, graph.nodes[recording.loss.id])
     except SceneError:
         raise
     except (ValueError, TypeError, KeyError) as error:
@@ -531,7 +553,9 @@ def check(options: argparse.Namespace) -> int:
         targets += [name for name in SCENES if name not in targets]
     rows: list[checks.Row] = []
     for target in targets:
-        recording = open_session(target).recording
+        session = open_session(target)
+        session.restore()  # closed forms are those of the scene without what a file holds, cuts or freezes
+        recording = session.recording
         assert recording is not None
         rows += checks.check(recording)
     failed = sum(not row.passed for row in rows)
@@ -605,7 +629,7 @@ def _need_offscreen_qt() -> None:
 
 def _chapter_range(session: Session, name: str) -> tuple[int, int]:
     assert session.scene is not None
-    chapters = [c.id for c in session.scene.chapters]
+    chapters = [c.id for c in session.scene.chapters] + [c.id for c in session.state.chapters]
     if name not in chapters:
         close = difflib.get_close_matches(name, chapters, 1)
         hint = tr("did you mean {name}?").format(name=close[0]) if close else ", ".join(chapters)
@@ -658,6 +682,99 @@ def save(options: argparse.Namespace) -> int:
         files.save(options.out, session.state, **kept | {"graph": session.whole()})
     print(options.out)
     return 0
+
+
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
+    from explorer.model.training import OPTIMIZERS, SCHEDULES
+
+    _target(parser)
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        metavar="NAME=VALUE",
+        type=_setting,
+        help=tr("parameters of the scene, as with --set"),
+    )
+    parser.add_argument("--epochs", type=_whole, metavar="N", help=tr("how often all examples are used"))
+    parser.add_argument("--optimizer", choices=tuple(OPTIMIZERS), help=tr("the rule of an update"))
+    parser.add_argument("--lr", type=_number, metavar="X", help=tr("learning rate"))
+    parser.add_argument("--schedule", choices=SCHEDULES, help=tr("how the rate changes"))
+    parser.add_argument("--clip", type=_number, metavar="X", help=tr("largest joint norm of the gradients"))
+    parser.add_argument(
+        "--freeze",
+        action="append",
+        metavar="NAME",
+        help=tr("a parameter that keeps its value (may be a pattern; again for more)"),
+    )
+    parser.add_argument(
+        "--patience",
+        type=_whole,
+        metavar="N",
+        help=tr("stop after N epochs that are no better than the best"),
+    )
+    parser.add_argument("--save", metavar="FILE", help=tr("write a scene file with the trained parameters"))
+
+
+@command("train", lambda: tr("train a scene and print how good it becomes"), _train_arguments)
+def train(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from explorer.model import files
+    from explorer.model.training import first_recipe
+
+    if options.save is not None:
+        _checked_ending(options.save, (files.SUFFIX,))
+    options.set += options.settings
+    session = open_session(options)
+    asked: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in ("epochs", "optimizer", "lr", "schedule", "clip", "patience")
+        if getattr(options, name) is not None
+    }
+    if options.freeze:
+        asked["frozen"] = tuple(options.freeze)
+    assert session.recording is not None
+    session.update(recipe=replace(session.state.recipe or first_recipe(session.recording), **asked))
+    training = session.training
+    assert training is not None
+    bar = Bar(sys.stderr)
+    try:
+        training.run(progress=lambda share: bar(round(100 * share), 100))
+    finally:
+        bar.close()
+    _print_curves(training)
+    best = training.recipe.patience and training.best * training.per_epoch
+    session.update(update=best or training.head.update, t=0.0)
+    if options.save is not None:
+        kept = files.load(options.target).extras() if files.is_scene_file(options.target) else {}
+        with _Writing(options.save):
+            files.save(options.save, session.state, **kept | {"graph": session.whole()})
+        print(options.save)
+    if training.trouble:
+        print(f"backstep: {training.trouble}", file=sys.stderr)
+    return 1 if training.trouble else 0
+
+
+MOST_LINES = 18  # of losses that are printed
+
+
+def _print_curves(training: Any) -> None:
+    """Some of the epochs, evenly spread, and the last and the best."""
+    from math import isnan
+
+    last = len(training.curves) - 1
+    every = max(1, -(-last // MOST_LINES))
+    columns = {
+        tr("loss"): "loss",
+        tr("score"): "score",
+        tr("validation loss"): "validation_loss",
+        tr("validation score"): "validation_score",
+    }
+    shown = {n: f for n, f in columns.items() if not all(isnan(getattr(e, f)) for e in training.curves)}
+    print("\t".join([tr("epoch"), *shown]))
+    for k, epoch in enumerate(training.curves):
+        if k % every == 0 or k in (last, training.best):
+            print("\t".join([str(k), *(f"{getattr(epoch, field):.6g}" for field in shown.values())]))
 
 
 def _layout_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,9 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from explorer.model.files import FileError, UserChapter, decode, encode, load, recoverable, save
+from explorer.model.files import FileError, decode, encode, load, recoverable, save
 from explorer.model.files.atomic import write_atomic
 from explorer.model.session import State, leaves_by_key
+from explorer.model.state import Breakpoint, Recipe, UserChapter
 from explorer.model.whole import OWN
 from scenes import SCENES
 from scenes.scene import SceneError
@@ -51,10 +52,13 @@ ODD: list[Any] = [
 
 def same(a, b):
     """Whether two states agree in all that a file keeps, arrays bit for bit."""
-    names = {f.name for f in fields(State)} - {"edits", "playing"}
-    if any(getattr(a, n) != getattr(b, n) for n in names) or a.edits.keys() != b.edits.keys():
+    arrays = ("edits", "trained", "clamps")
+    names = {f.name for f in fields(State)} - {*arrays, "playing", "highlight"}
+    if any(getattr(a, n) != getattr(b, n) for n in names):
         return False
-    pairs = [(a.edits[key], b.edits[key]) for key in a.edits]
+    if any(getattr(a, n).keys() != getattr(b, n).keys() for n in arrays):
+        return False
+    pairs = [(getattr(a, n)[key], getattr(b, n)[key]) for n in arrays for key in getattr(a, n)]
     return all((x.dtype, x.shape, x.tobytes()) == (y.dtype, y.shape, y.tobytes()) for x, y in pairs)
 
 
@@ -72,20 +76,27 @@ def full_state(id, size=3):
         parameters=SCENES[id].defaults(),
         seed=7,
         edits=edits,
+        recipe=Recipe("adam", 0.01, "cosine", clip=1.5, frozen=("b_*", "W"), patience=3, epochs=20),
+        update=12,
+        trained={"W": np.array([[0.5, -1.0]]), "#12": np.array(1e-320)},
         folded=frozenset({f"{id}/t=1", f"{id}/t=2/時"}),
         t=12.25,
         speed=2.0,
         selection=(3, 1),
         loop=(2.0, 9.5),
         camera=(-10.5, 20.0, 1.5),
+        clamps={"h_1": np.array([0.5, -1.0, 1e-320]), "#12": np.array(2.0)},
+        cuts=frozenset({("h_2", 1), ("#13", 0)}),
+        frozen=frozenset({"W", "b"}),
+        breakpoints=(Breakpoint("below", "h_*", 1e-3), Breakpoint("nan", "#12", on=False)),
         chapter="start",
+        notes="one\n\ntwo $x$\n",
+        chapters=(
+            UserChapter("one", "Erstes 一", "# Hi\n*there*", 1.0, 2.5, ("W", "#12"), (0.0, 1.0, 2.0)),
+            UserChapter("two"),
+        ),
     )
-    chapters = [
-        UserChapter("one", "Erstes 一", "# Hi\n*there*", 1.0, 2.5, (0.0, 1.0, 2.0)),
-        UserChapter("two"),
-    ]
-    extras = {"title": "A <b>title</b>", "notes": "one\n\ntwo $x$\n", "chapters": chapters}
-    return state, extras | {"ext": {"org.example": b'{"a":  [1,{"b": null}]}'}}
+    return state, {"title": "A <b>title</b>", "ext": {"org.example": b'{"a":  [1,{"b": null}]}'}}
 
 
 def corpus():

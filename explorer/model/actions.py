@@ -9,13 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from explorer.model import playback
+from autograd import Graph
+from explorer.model import chapters, playback
+from explorer.model.breakpoints import first_hit
 from explorer.model.finding import hides, outward, scope_of
 from explorer.model.layout import ONCE
 from explorer.model.session import Session
 from explorer.model.text import tr
 
-MENUS = ("File", "Edit", "View", "Playback", "Help")
+MENUS = ("File", "Edit", "View", "Playback", "Training", "Lab", "Help")
 ACTIONS: dict[str, Action] = {}
 
 
@@ -37,6 +39,7 @@ class Host(Protocol):
     def copy_picture(self) -> None: ...
     def copy_value(self, format: str = ...) -> None: ...
     def find_node(self) -> None: ...
+    def ask_hold(self) -> None: ...
     def find_again(self, by: int) -> None: ...
     def reveal(self, node: int) -> None: ...
     def look_closer(self, nodes: Sequence[int]) -> None: ...
@@ -68,6 +71,8 @@ def menu_title(menu: str) -> str:
         "Edit": tr("Edit"),
         "View": tr("View"),
         "Playback": tr("Playback"),
+        "Training": tr("Training"),
+        "Lab": tr("Lab"),
         "Help": tr("Help"),
     }[menu]
 
@@ -225,6 +230,18 @@ def copy_text(host: Host) -> None:
 def copy_picture(host: Host) -> None:
     """Copy what the canvas shows as a picture"""
     host.copy_picture()
+
+
+@action("Add a chapter", "Edit", "Ctrl+Shift+N", icon="chapters", separate=True)
+def add_chapter(host: Host) -> None:
+    """Write a chapter of your own, from this moment on and on the selected nodes"""
+    host.panels["chapters"].add()
+
+
+@action("Notes on the scene", "Edit", "Ctrl+Shift+M", icon="note")
+def write_notes(host: Host) -> None:
+    """Write notes, which are saved with the scene"""
+    host.panels["chapters"].write_notes()
 
 
 @action("Find a node…", "Edit", "Ctrl+F", icon="search", separate=True)
@@ -392,6 +409,12 @@ def lab_check(host: Host) -> None:
     host.panels["lab"].show_view("check")
 
 
+@action("Plot of the scene", "View", "Ctrl+7", icon="chart")
+def show_plot(host: Host) -> None:
+    """The picture that the scene is best understood by: curves, tracks or histograms"""
+    host.panels["plot"].show_panel()
+
+
 @action("Next theme", "View", "Ctrl+D", icon="theme-dark", enabled=_always, separate=True)
 def toggle_theme(host: Host) -> None:
     """Change between the light, the dark and the projector theme"""
@@ -432,8 +455,8 @@ def play(host: Host) -> None:
     if session.state.playing:
         session.update(playing=False)
     else:
-        t = 0.0 if session.state.t >= session.end else session.state.t
-        session.update(playing=True, t=t)
+        again = session.state.t >= session.end and not session.more
+        session.update(playing=True, t=0.0 if again else session.state.t)
 
 
 def _go(host: Host, t: float) -> None:
@@ -442,14 +465,14 @@ def _go(host: Host, t: float) -> None:
 
 @action("Step forward", "Playback", "Right", icon="step-forward", separate=True)
 def step_forward(host: Host) -> None:
-    """Take one step"""
-    _go(host, playback.next_step(host.session.state.t, host.session.end))
+    """Take one step; at the end of a pass in training, on to the next update"""
+    host.session.update(playing=False, **playback.forward(host.session))
 
 
 @action("Step back", "Playback", "Left", icon="step-back")
 def step_back(host: Host) -> None:
-    """Go back one step"""
-    _go(host, playback.previous_step(host.session.state.t))
+    """Go back one step; at the start of a pass in training, to the update before"""
+    host.session.update(playing=False, **playback.back(host.session))
 
 
 @action("Next scope", "Playback", "Shift+Right", icon="step-scope-forward")
@@ -517,7 +540,8 @@ def loop(host: Host) -> None:
     if session.state.loop is not None:
         session.update(loop=None)
         return
-    a, b = session.chapter_range(session.state.chapter) if session.state.chapter else (0, session.end)
+    read = chapters.page(session)
+    a, b = session.chapter_range(read.id) if read else (0, session.end)
     session.update(loop=(float(a), float(b)) if b > a else None)
 
 
@@ -535,8 +559,7 @@ def previous_chapter(host: Host) -> None:
 
 def _turn_page(host: Host, by: int) -> None:
     session = host.session
-    assert session.scene is not None
-    ids = [c.id for c in session.scene.chapters]
+    ids = [p.id for p in chapters.pages(session)]
     if ids:
         now = (
             ids.index(session.state.chapter) if session.state.chapter in ids else (-1 if by > 0 else len(ids))
@@ -549,6 +572,205 @@ def open_chapter(session: Session, id: str) -> None:
     start, stop = session.chapter_range(id)
     loop = (float(start), float(stop)) if session.state.loop is not None and stop > start else None
     session.update(chapter=id, t=float(start), playing=False, loop=loop)
+
+
+# Training
+
+
+def can_train(host: Host) -> bool:
+    recording = host.session.recording
+    return recording is not None and bool(recording.graph.leaves("parameter"))
+
+
+def in_training(host: Host) -> bool:
+    return host.session.state.recipe is not None
+
+
+@action("Training panel", "Training", "Ctrl+Shift+T", icon="train", enabled=can_train)
+def show_training(host: Host) -> None:
+    """Choose how the scene is trained, and watch it learn"""
+    host.panels["training"].show_panel()
+
+
+@action("Train or pause", "Training", "Ctrl+T", enabled=can_train, separate=True)
+def train(host: Host) -> None:
+    """Take updates at full speed as far as the recipe says, or pause"""
+    host.panels["training"].toggle()
+
+
+@action("Cancel training", "Training", enabled=in_training)
+def cancel_training(host: Host) -> None:
+    """Stop, and go back to where training was started from"""
+    host.panels["training"].cancel()
+
+
+def _go_to_update(host: Host, update: int) -> None:
+    """Training that runs pauses; what is shown is what was asked for."""
+    host.panels["training"].pause()
+    host.session.update(update=update, playing=False)
+
+
+@action("Next update", "Training", "Ctrl+Shift+Right", enabled=in_training, separate=True)
+def next_update(host: Host) -> None:
+    """Go to the next batch, with the parameters after this update"""
+    _go_to_update(host, host.session.state.update + 1)
+
+
+@action("Previous update", "Training", "Ctrl+Shift+Left", enabled=in_training)
+def previous_update(host: Host) -> None:
+    """Go back to the batch before"""
+    _go_to_update(host, host.session.state.update - 1)
+
+
+@action("Go to the first epoch", "Training", "Ctrl+Home", enabled=in_training, separate=True)
+def first_epoch(host: Host) -> None:
+    """Go to before the first update"""
+    _go_to_update(host, 0)
+
+
+@action("Go to the best epoch", "Training", "Ctrl+B", enabled=in_training)
+def best_epoch(host: Host) -> None:
+    """Go to where the validation loss is lowest so far, the training loss where there is no other"""
+    training = host.session.training
+    assert training is not None
+    _go_to_update(host, training.best * training.per_epoch)
+
+
+@action("Go to the last epoch", "Training", "Ctrl+End", enabled=in_training)
+def last_epoch(host: Host) -> None:
+    """Go to where training has come to"""
+    training = host.session.training
+    assert training is not None
+    _go_to_update(host, training.head.update)
+
+
+@action("Leave training", "Training", enabled=in_training, separate=True)
+def leave_training(host: Host) -> None:
+    """Show the scene as it is without training"""
+    host.session.update(recipe=None, title=tr("Leave training"))
+
+
+# Lab
+
+
+def _chosen(host: Host, wanted: Callable[[Graph, int], bool]) -> list[int]:
+    """The selected nodes of a kind."""
+    session = host.session
+    if session.recording is None:
+        return []
+    return [n for n in session.state.selection if wanted(session.trace.graph, n)]
+
+
+def _computed(host: Host) -> list[int]:
+    return _chosen(host, lambda graph, n: graph.ops[n] is not None)
+
+
+def _held(host: Host) -> list[int]:
+    return _chosen(host, lambda graph, n: n in graph.held)
+
+
+def _leaves(host: Host) -> list[int]:
+    """Selected leaves that get a gradient."""
+    kinds = ("parameter", "input")
+    return _chosen(host, lambda graph, n: graph.kinds[n] in kinds and n not in graph.frozen)
+
+
+def _frozen(host: Host) -> list[int]:
+    return _chosen(host, lambda graph, n: n in graph.frozen)
+
+
+def _edges(host: Host, cut: bool) -> list[tuple[int, int]]:
+    """Edges between selected nodes that are cut, or that are not."""
+    session = host.session
+    chosen = set(session.state.selection) if session.recording is not None else set()
+    graph = session.trace.graph if chosen else None
+    return [
+        (i, k)
+        for i in chosen
+        if graph is not None and i not in graph.held
+        for k, j in enumerate(graph.inputs[i])
+        if j in chosen and ((i, k) in graph.cuts) == cut
+    ]
+
+
+@action("Hold at a constant…", "Lab", "H", icon="pin", enabled=lambda h: bool(_computed(h)))
+def hold(host: Host) -> None:
+    """Hold the selected results at numbers of your own, whatever their inputs are"""
+    host.ask_hold()
+
+
+@action("Hold at 0", "Lab", enabled=lambda h: bool(_computed(h)))
+def hold_at_zero(host: Host) -> None:
+    """Hold the selected results at 0: a gate is shut"""
+    host.session.hold(_computed(host), 0.0)
+
+
+@action("Hold at 1", "Lab", enabled=lambda h: bool(_computed(h)))
+def hold_at_one(host: Host) -> None:
+    """Hold the selected results at 1: a gate is wide open"""
+    host.session.hold(_computed(host), 1.0)
+
+
+@action("Hold at the present value", "Lab", enabled=lambda h: bool(_computed(h)))
+def hold_as_it_is(host: Host) -> None:
+    """Hold the selected results at what they are now"""
+    host.session.hold_as_they_are(_computed(host))
+
+
+@action("Let go", "Lab", enabled=lambda h: bool(_held(h)))
+def let_go(host: Host) -> None:
+    """Have the held results computed again"""
+    host.session.let_go(_held(host))
+
+
+@action("Cut the gradient", "Lab", icon="cut", enabled=lambda h: bool(_edges(h, cut=False)), separate=True)
+def cut_gradient(host: Host) -> None:
+    """Let no gradient go back between the selected nodes"""
+    host.session.cut(_edges(host, cut=False))
+
+
+@action("Mend the gradient", "Lab", enabled=lambda h: bool(_edges(h, cut=True)))
+def mend_gradient(host: Host) -> None:
+    """Let the gradient go back again between the selected nodes"""
+    host.session.cut(_edges(host, cut=True), False)
+
+
+@action("Freeze", "Lab", icon="lock", enabled=lambda h: bool(_leaves(h)), separate=True)
+def freeze(host: Host) -> None:
+    """Compute no gradient for the selected parameters; training does not move them"""
+    host.session.freeze(_leaves(host))
+
+
+@action("Thaw", "Lab", enabled=lambda h: bool(_frozen(h)))
+def thaw(host: Host) -> None:
+    """Compute gradients for the selected parameters again"""
+    host.session.freeze(_frozen(host), False)
+
+
+@action("Restore the scene", "Lab", icon="reset", enabled=lambda h: h.session.altered, separate=True)
+def restore_scene(host: Host) -> None:
+    """Let go of what is held, mend what is cut, thaw what is frozen"""
+    host.session.restore()
+
+
+@action("Breakpoints", "Lab", "Ctrl+F8", icon="breakpoint", separate=True)
+def show_breakpoints(host: Host) -> None:
+    """Conditions on gradients and values at which playing stops"""
+    host.panels["breakpoints"].show_up()
+
+
+@action("Add a breakpoint", "Lab", "Shift+F8", enabled=has_selection)
+def add_breakpoint(host: Host) -> None:
+    """Stop when the gradient of the selected node is below a bound, to be set in the list"""
+    host.panels["breakpoints"].add()
+
+
+@action("Run to the next breakpoint", "Lab", "F8", enabled=lambda h: bool(h.session.state.breakpoints))
+def run_to_breakpoint(host: Host) -> None:
+    """Go on to the first moment at which a breakpoint holds, or to the end"""
+    state, trace = host.session.state, host.session.trace
+    hit = first_hit(trace, state.breakpoints, state.t, trace.end)
+    _go(host, float(hit.at if hit else trace.end))
 
 
 # Help

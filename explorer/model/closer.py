@@ -23,7 +23,7 @@ def scalar_graph(trace: Trace, nodes: Collection[int]) -> tuple[Graph, Tensor]:
     gradient arrives.
     """
     graph = trace.graph
-    inside = sorted(i for i in set(nodes) if graph.ops[i] is not None)
+    inside = sorted(i for i in set(nodes) if graph.ops[i] is not None and i not in graph.held)
     if not inside:
         raise SceneError(tr("there is no operation to look into"))
     if sum(_work(trace, i) for i in inside) > MOST_NODES:
@@ -40,7 +40,11 @@ def scalar_graph(trace: Trace, nodes: Collection[int]) -> tuple[Graph, Tensor]:
                     made[j] = _leaf(trace, j)
             with ExitStack() as place:
                 _enter(place, graph, i, common)
-                made[i] = _spelled_out(graph, i, [made[j] for j in graph.inputs[i]])
+                operands = [
+                    ag.stop_gradient(made[j]) if (i, k) in graph.cuts else made[j]
+                    for k, j in enumerate(graph.inputs[i])
+                ]
+                made[i] = _spelled_out(graph, i, operands, graph.names[i] or "y")
                 _name(made[i], graph.names[i] or ("y" if ends == [i] else ""))
         parts = [part for i in ends if trace.order.reached[i] for part in _led_back(trace.grads[i], made[i])]
         if not parts:
@@ -66,16 +70,22 @@ def _name(y: Any, name: str) -> None:
 def _leaf(trace: Trace, node: int) -> Any:
     graph = trace.graph
     kind = "input" if graph.needs_grad[node] else "constant"
-    if graph.ops[node] is None and graph.kinds[node] == "parameter":
+    if graph.kinds[node] == "parameter" and node not in graph.frozen:
         kind = "parameter"
     op = graph.ops[node]
     array = scalars(trace.values[node], graph.names[node] or f"{op.name if op else 'a'}_{node}", kind)
     return array if array.ndim else array[()]
 
 
-def _spelled_out(graph: Graph, node: int, operands: list[Any]) -> Any:
+def _spelled_out(graph: Graph, node: int, operands: list[Any], name: str) -> Any:
     op = graph.ops[node]
     assert op is not None
+    if op.name == "matmul" and operands[0].ndim == 2 and len(operands[0]) > 1:
+        units = []
+        for k, weights in enumerate(operands[0]):  # a unit for each row of weights, with all that it computes
+            with scope(f"{name}[{k}]"):
+                units.append(ag.matmul(weights, operands[1]))
+        return np.array(units, dtype=object)
     function = getattr(ag, op.name)
     try:
         if op.arity is None:

@@ -41,6 +41,7 @@ class Frame:
     arrived: np.ndarray  # per box: instalments of the gradient that have arrived
     expected: np.ndarray  # per box: instalments in all; 0 when no gradient ever comes
     sending: np.ndarray  # per box: whether it sends gradient just now
+    updated: np.ndarray  # per box: whether it shows the value after the update
     flowed: np.ndarray  # per edge: 0 nothing yet, 1 a value, 2 a gradient
     strength: np.ndarray  # per edge: share 0..1 of the largest gradient, on a log scale; 0 before it flowed
     pulses: tuple[Pulse, ...]
@@ -75,7 +76,7 @@ class Frame:
     def slope(self, edge: int) -> np.ndarray | None:
         """Local derivative along an edge that stands for one input of an element-wise op."""
         members = self.layout.edges[edge].members
-        if len(members) != 1:
+        if len(members) != 1 or members[0] in self.trace.graph.cuts:
             return None
         return self.trace.graph.local_derivative(*members[0])
 
@@ -87,6 +88,7 @@ class _Static:
         self.trace, self.layout = trace, layout
         nodes_of_box = [layout.members.get(k, (b.node,)) for k, b in enumerate(layout.boxes)]
         self.shown = trace.forward_step[[b.node for b in layout.boxes]]
+        self.updates = trace.update_step[[b.node for b in layout.boxes]]
         self.computed = _Runs([trace.forward_step[list(nodes)] for nodes in nodes_of_box])
         self.arrivals = _Runs([self._arrival_steps(b) for b in layout.boxes])
         self.boxes_of_node: dict[int, list[int]] = {}  # where a step of the node is seen
@@ -177,7 +179,7 @@ def frame_at(trace: Trace, layout: Layout, t: float) -> Frame:
     sending = np.zeros(len(layout.boxes), dtype=bool)
     if step is not None:
         busy = static.boxes_of_node.get(step.node, [])
-        if step.phase == "forward":
+        if step.phase in ("forward", "update"):
             state[busy] = COMPUTING
         else:
             sending[busy] = True
@@ -186,12 +188,15 @@ def frame_at(trace: Trace, layout: Layout, t: float) -> Frame:
     flowed = np.where(static.edge_backward + 1 <= t, 2, np.where(static.edge_forward + 1 <= t, 1, 0))
     strength = np.where(flowed == 2, static.edge_share, 0.0)
     pulses = tuple(_pulses(static, step, t - k)) if step is not None else ()
-    return Frame(trace, layout, t, state, progress, arrived, expected, sending, flowed, strength, pulses)
+    updated = static.updates + 1 <= t
+    return Frame(
+        trace, layout, t, state, progress, arrived, expected, sending, updated, flowed, strength, pulses
+    )
 
 
 def _pulses(static: _Static, step: Step, fraction: float) -> list[Pulse]:
     """Values run into the computing node in the first 70 % of a step; gradients leave the sending one."""
-    if step.phase == "loss":
+    if step.phase in ("loss", "update"):
         return []
     along = (
         min(_ease(fraction / 0.7), 1.0) if step.phase == "forward" else 1.0 - _ease(min(fraction / 0.9, 1.0))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from math import ceil, floor
+from math import ceil, floor, inf
 from string import Formatter
+from typing import Any
 
 from autograd import Graph, Step, Trace
+from explorer.model.breakpoints import Hit, first_hit, hit_at
 from explorer.model.session import Session
-from explorer.model.text import Label, array, label, tr
+from explorer.model.text import Label, array, label, number, tr
 from scenes.scene import Notation
 
 SECONDS_PER_STEP = 0.8
@@ -15,15 +17,56 @@ SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def advanced(session: Session, seconds: float) -> tuple[float, bool]:
-    """t after so many seconds of playing, and whether playing goes on."""
+    """t after so many seconds of playing, and whether playing goes on; it stops exactly at a breakpoint."""
     state = session.state
     t = state.t + seconds * state.speed / SECONDS_PER_STEP
+    hit = first_hit(session.trace, state.breakpoints, state.t, t) if state.breakpoints else None
+    if hit is not None and (state.loop is None or hit.at <= state.loop[1]):
+        return float(hit.at), False
     if state.loop is not None:
         a, b = state.loop
         if t >= b > a:
             return a + (t - b) % (b - a), True
         return t, True
     return min(t, float(session.end)), t < session.end
+
+
+def stopped(session: Session, t: float) -> Hit | None:
+    """The breakpoint that holds from exactly this moment on."""
+    state = session.state
+    return hit_at(session.trace, state.breakpoints, t) if state.breakpoints else None
+
+
+def stop_words(session: Session, hit: Hit) -> str:
+    """Why playing stops: `‖∂E/∂h²‖ = 3.2e-5 is below 0.001`."""
+    trace, notation = session.trace, session.notation
+    name = node_words(trace.graph, hit.node, notation, 1)
+    if hit.gradient:
+        name = derivative(trace.graph, hit.node, trace.loss, notation)
+    forms = {
+        "below": tr("‖{name}‖ = {size} is below {bound}"),
+        "above": tr("‖{name}‖ = {size} is above {bound}"),
+        "saturates": tr("{name} saturates: {size} from its end"),
+        "nan": tr("{name} is no finite number"),
+    }
+    form = forms[hit.breakpoint.kind]
+    return form.format(name=name, size=number(hit.size, 3), bound=number(hit.breakpoint.bound, 3))
+
+
+def forward(session: Session) -> dict[str, Any]:
+    """What one step forward changes: the moment, or behind the last one of a pass the update."""
+    state = session.state
+    if state.t >= session.end and session.more:
+        return {"update": state.update + 1, "t": 0.0}
+    return {"t": next_step(state.t, session.end)}
+
+
+def back(session: Session) -> dict[str, Any]:
+    """What one step back changes: the moment, or before the first one of a pass the update."""
+    state = session.state
+    if state.t <= 0 and state.update > 0:
+        return {"update": state.update - 1, "t": inf}
+    return {"t": previous_step(state.t)}
 
 
 def next_step(t: float, end: int) -> float:
@@ -84,7 +127,7 @@ def node_words(graph: Graph, node: int, notation: Notation, depth: int = 2) -> s
 def formula_words(graph: Graph, node: int, notation: Notation, depth: int = 2) -> str:
     """Right-hand side of the formula that computes a node."""
     op = graph.ops[node]
-    if op is None:
+    if op is None or node in graph.held:
         return array(graph.values[node])
     words = _filled(op.text, [node_words(graph, j, notation, depth) for j in graph.inputs[node]])
     return words if graph.values[node].ndim else words.replace(" ⊙ ", "·")
@@ -113,7 +156,7 @@ def numbers_words(trace: Trace, node: int) -> str:
     """The formula that computes a node with the numbers filled in."""
     graph = trace.graph
     op = graph.ops[node]
-    if op is None:
+    if op is None or node in graph.held:
         return array(trace.values[node])
     numbers = [array(trace.values[j], 3, 4) for j in graph.inputs[node]]
     if op.arity != 1:  # 2 · (−3), not 2 · −3
@@ -142,8 +185,13 @@ def derivative(graph: Graph, node: int, loss: int, notation: Notation) -> str:
 
 
 def describe(session: Session, t: float) -> str:
-    """In words: the step that is under way at t, or was just done."""
-    return moment_words(session.trace, session.notation, t)
+    """In words: the step that is under way at t, or was just done, and which breakpoint holds from t on."""
+    words = moment_words(session.trace, session.notation, t)
+    hit = stopped(session, t)
+    if hit is not None:
+        words = tr("Breakpoint: {why}").format(why=stop_words(session, hit)) + f"  ·  {words}"
+    update = session.state.update
+    return words if session.state.recipe is None else tr("update {k} · {words}").format(k=update, words=words)
 
 
 def moment_words(trace: Trace, notation: Notation, t: float) -> str:
@@ -166,6 +214,9 @@ def step_words(trace: Trace, step: Step, notation: Notation) -> str:
     if step.phase == "loss":
         name = node_words(graph, node, notation)
         return f"∂{name}/∂{name} = 1"
+    if step.phase == "update":
+        gradient = derivative(graph, node, trace.loss, notation)
+        return trace.rule.format(w=node_words(graph, node, notation), g=gradient)
     sent = []
     for slot, j in enumerate(graph.inputs[node]):
         if trace.contributions[node][slot] is not None:

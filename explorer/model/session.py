@@ -7,7 +7,7 @@ every listener once. Stepping and scrubbing only set `t`; nothing is ever undone
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -19,10 +19,16 @@ from explorer.model.frame import Frame, frame_at
 from explorer.model.layout import ONCE, Layout, Topology, lay_out
 from explorer.model.state import State
 from explorer.model.text import tr
+from explorer.model.training import Training, check, history, rule
 from explorer.model.whole import OWN, Whole
 from scenes.scene import Leaves, Notation, Recording, Scene, SceneError, Text, find_scene
 
-PASSING = frozenset({"t", "playing", "speed", "loop", "selection", "camera", "chapter"})  # not undoable
+PASSING = frozenset(  # not undoable
+    {"t", "playing", "speed", "loop", "selection", "highlight", "camera", "chapter", "update", "trained"}
+)
+ALTERATIONS = frozenset({"clamps", "cuts", "frozen"})
+REPLAYED = ALTERATIONS | {"edits", "recipe", "update"}  # answered without recording the graph again
+LEARNT = ALTERATIONS | {"scene", "parameters", "seed", "edits"}  # what training depends on beside the recipe
 MOST_BOXES = 150  # a graph with more opens with modules folded
 TYPED = frozenset({"expression"})  # scenes whose graph the user typed: files keep it whole
 LASTING = frozenset(f.name for f in fields(State)) - PASSING
@@ -49,6 +55,7 @@ class Session:
         self._frame: tuple[Any, Frame] | None = None
         self._own: Recording | None = None  # the graph that the user built, and its leaves' first values
         self._own_values: tuple[np.ndarray, ...] = ()
+        self._trainings: list[tuple[State, Training]] = []  # the present one first, then that of before
         self._listeners: list[Listener] = []
         self._undo: list[Entry] = []
         self._redo: list[Entry] = []
@@ -90,6 +97,7 @@ class Session:
         later save would put what was open before into the file.
         """
         kept = self._own, self._own_values
+        self._trainings.clear()
         if state.scene == OWN and graph is not None:
             own, loss = graph.build()
             self._own = Recording(_scene_of_own_graph(loss), {}, 0, False, own, loss)
@@ -106,6 +114,7 @@ class Session:
     def open_graph(self, graph: Graph, loss: Tensor) -> None:
         """Show a graph that the user built; it has no parameters, and a file keeps it whole."""
         scene = _scene_of_own_graph(loss)
+        self._trainings.clear()
         graph.backward(loss)
         kept = self._own, self._own_values
         self._own, self._own_values = Recording(scene, {}, 0, False, graph, loss), tuple(graph.values)
@@ -125,17 +134,31 @@ class Session:
         """Change fields of the state. `title` names the entry in the Edit menu; consecutive updates with
         the same `merge` are one entry, until `settle()` (a drag is one entry).
 
+        Another scene, parameter, seed, recipe or edit starts training anew. `update` goes to another update;
+        t=inf is the end of its pass.
+
         Raises SceneError and leaves everything as it was when the new state can not be built.
         """
         if "parameters" in changes and self.recording is not None:
             changes["parameters"] = self.recording.scene.check(
                 {**self.state.parameters, **changes["parameters"]}
             )
+        if changes.keys() & ALTERATIONS and self.state.trained:  # training goes on from where it has led
+            changes.setdefault("edits", {**self.state.edits, **self.state.trained})
         if "edits" in changes:
             changes["edits"] = self._checked_edits(changes["edits"])
+        if changes.keys() & ALTERATIONS:
+            changes |= self._checked_alterations(replace(self.state, **changes))
         if "t" in changes:
-            changes["t"] = min(max(float(changes["t"]), 0.0), float(self.end))
-        self._replace(replace(self.state, **changes), title, merge=merge)
+            changes["t"] = max(float(changes["t"]), 0.0)  # and at most the end, which is known later
+        if changes.get("recipe") is not None:
+            check(changes["recipe"])
+        state = replace(self.state, **changes)
+        if not _same_history(state, self.state):
+            state = replace(state, update=changes.get("update", 0), trained=changes.get("trained", {}))
+        elif state.update != self.state.update:
+            state = replace(state, update=max(0, int(state.update)), trained=changes.get("trained", {}))
+        self._replace(state, title, merge=merge)
 
     def settle(self) -> None:
         """End a run of merged updates: the next one is an undo entry of its own."""
@@ -146,7 +169,7 @@ class Session:
         assert self.recording is not None
         graph = self.recording.graph
         key = leaf_key(graph, node)
-        edits = {**self.state.edits, key: value}
+        edits = {**self.state.edits, **self._carried(node), key: value}
         title = tr("Edit {name}").format(name=key)
         self.update(edits=edits, title=title, merge=f"edit {key}" if merge else "")
 
@@ -154,6 +177,66 @@ class Session:
         """Give every leaf the value that the scene drew for it."""
         if self.state.edits:
             self.update(edits={}, title=tr("Reset values"))
+
+    @property
+    def altered(self) -> bool:
+        """Whether something is held, cut or frozen."""
+        return any(getattr(self.state, name) for name in ALTERATIONS)
+
+    def restore(self) -> None:
+        """Let everything be computed again as the scene has it; edited values stay."""
+        if self.altered:
+            self._alter(tr("Restore the scene"), clamps={}, cuts=frozenset(), frozen=frozenset())
+
+    def hold(self, nodes: int | Sequence[int], value: Any, *, merge: bool = False) -> None:
+        """Hold computed nodes at a constant whatever their inputs are; a number is taken for all elements."""
+        keys = self._keys(nodes)
+        clamps = {**self.state.clamps}
+        for node, key in keys.items():
+            clamps[key] = np.full(self.trace.values[node].shape, value) if np.ndim(value) == 0 else value
+        title = tr("Hold {name}").format(name=", ".join(keys.values()))
+        self._alter(title, f"hold {title}" if merge else "", clamps=clamps)
+
+    def hold_as_they_are(self, nodes: Sequence[int]) -> None:
+        """Hold each of some nodes at its present value."""
+        now = {key: self.trace.values[node] for node, key in self._keys(nodes).items()}
+        title = tr("Hold {name}").format(name=", ".join(now))
+        self._alter(title, clamps={**self.state.clamps, **now})
+
+    def let_go(self, nodes: int | Sequence[int]) -> None:
+        """Have held nodes computed again."""
+        keys = self._keys(nodes).values()
+        clamps = {key: value for key, value in self.state.clamps.items() if key not in keys}
+        self._alter(tr("Let go of {name}").format(name=", ".join(keys)), clamps=clamps)
+
+    def cut(self, edges: Collection[tuple[int, int]], cut: bool = True) -> None:
+        """Let no gradient go over edges, (consumer, slot), or let it go again."""
+        assert self.recording is not None
+        graph = self.recording.graph
+        keys = {(leaf_key(graph, node), slot) for node, slot in edges}
+        names = (f"{leaf_key(graph, graph.inputs[v][k])} → {leaf_key(graph, v)}" for v, k in edges)
+        title = tr("Cut {name}") if cut else tr("Mend {name}")
+        now = self.state.cuts
+        self._alter(title.format(name=", ".join(names)), cuts=now | keys if cut else now - keys)
+
+    def freeze(self, leaves: int | Sequence[int], frozen: bool = True) -> None:
+        """Compute no gradient for leaves, or compute it again."""
+        keys = self._keys(leaves).values()
+        title = tr("Freeze {name}") if frozen else tr("Thaw {name}")
+        now = self.state.frozen
+        changed = now | set(keys) if frozen else now - set(keys)
+        self._alter(title.format(name=", ".join(keys)), frozen=changed)
+
+    def _keys(self, nodes: int | Sequence[int]) -> dict[int, str]:
+        assert self.recording is not None
+        some = (nodes,) if isinstance(nodes, int) else nodes
+        return {node: leaf_key(self.recording.graph, node) for node in some}
+
+    def _alter(self, title: str, merge: str = "", **changes: Any) -> None:
+        """Alterations start training anew, from where it has led."""
+        if carried := self._carried(-1):
+            changes["edits"] = {**self.state.edits, **carried}
+        self.update(title=title, merge=merge, **changes)
 
     def fold(self, scope: str, folded: bool) -> None:
         """Fold or unfold one scope by its path."""
@@ -187,7 +270,8 @@ class Session:
         present = self.state
         goal = entry.before
         if goal.scene == present.scene:
-            goal = replace(goal, **{name: getattr(present, name) for name in PASSING})
+            kept = PASSING if _same_history(goal, present) else PASSING - {"update", "trained"}
+            goal = replace(goal, **{name: getattr(present, name) for name in kept})
         changed = self._become(goal)
         source.pop()
         target.append(Entry(entry.title, present))
@@ -229,6 +313,17 @@ class Session:
         return self._trace.end if self._trace else 0
 
     @property
+    def training(self) -> Training | None:
+        """The training that the recipe asks for; None without one."""
+        return self._training_of(self.state)
+
+    @property
+    def more(self) -> bool:
+        """Whether another update follows the pass that is shown."""
+        training = self.training
+        return training is not None and self.state.update < training.last
+
+    @property
     def dirty(self) -> bool:
         """Whether something that a file keeps differs from what was last saved."""
         return not _same_lasting(self.state, self.saved)
@@ -250,6 +345,9 @@ class Session:
     def chapter_range(self, id: str) -> tuple[int, int]:
         """First and last moment of a chapter, in steps."""
         assert self.recording is not None
+        for own in self.state.chapters:
+            if own.id == id:  # it may have been written on a longer graph
+                return min(round(own.start), self.end), min(round(own.stop), self.end)
         chapter = next(c for c in self.recording.scene.chapters if c.id == id)
         start = self.recording.moment(chapter.start, self.trace, after=False)
         return start, max(start, self.recording.moment(chapter.stop, self.trace, after=True))
@@ -276,6 +374,41 @@ class Session:
                 )
             checked[key] = array
         return checked
+
+    def _checked_alterations(self, state: State) -> dict[str, Any]:
+        """The three fields of a state with plain values; SceneError for what this graph can not do."""
+        assert self.recording is not None
+        graph = self.recording.graph
+        by_key = nodes_by_key(graph)
+        for key in (*state.clamps, *(key for key, _ in state.cuts), *state.frozen):
+            if key not in by_key:
+                raise SceneError(tr("there is no node {name}").format(name=repr(key[:60])))
+        clamps = {}
+        for key, value in state.clamps.items():
+            node = by_key[key]
+            if graph.ops[node] is None:
+                raise SceneError(tr("{name} is not computed; edit its value instead").format(name=key))
+            try:
+                array = np.array(value, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise SceneError(tr("{name} takes numbers").format(name=key)) from None
+            shape = graph.values[node].shape
+            if array.shape != shape:
+                raise SceneError(
+                    tr("{name} has the shape {shape}, the new value {other}").format(
+                        name=key, shape=shape, other=array.shape
+                    )
+                )
+            if not np.all(np.isfinite(array)):
+                raise SceneError(tr("{name} can only be held at finite numbers").format(name=key))
+            clamps[key] = array
+        for key, slot in state.cuts:
+            if not 0 <= slot < len(graph.inputs[by_key[key]]):
+                raise SceneError(tr("{name} has no input {number}").format(name=key, number=slot))
+        for key in state.frozen:
+            if not _can_be_frozen(graph, by_key[key]):
+                raise SceneError(tr("{name} gets no gradient anyway").format(name=key))
+        return {"clamps": clamps, "cuts": frozenset(state.cuts), "frozen": frozenset(state.frozen)}
 
     def _replace(self, state: State, title: str, *, merge: str = "", fold_defaults: bool = False) -> None:
         before = self.state
@@ -309,11 +442,15 @@ class Session:
             if another or changed & {"scene", "parameters", "seed"}:
                 state = self._record(state, fold_defaults)
                 changed |= {"recording", "trace", "layout", "folded", "t", "selection"}
-            elif "edits" in changed:
-                self._replay(state)
+            elif changed & REPLAYED:
+                before = self.end
+                state = self._replay(state)
                 changed.add("trace")
+                if changed & ALTERATIONS:
+                    state = self._within(state, before)
             if state.scene and self.topology.once != (ONCE in state.folded):
                 self._topology = self._topology_of(state)
+            state = replace(state, t=min(state.t, float(self.end)))
             time = self._time_shown(state)
             if state.scene and ("layout" in changed or "folded" in changed or time != self._time):
                 self._layout, self._time = lay_out(self.topology, state.folded, time), time
@@ -321,12 +458,19 @@ class Session:
         except BaseException:
             self.recording, self._trace, self._topology, self._layout = kept
             self._originals, self._known_scopes = also_kept
-            if self.recording is not None and "edits" in changed:
+            if self.recording is not None and changed & REPLAYED:
                 self.state = old
                 self._replay(old)
             raise
         self.state = state
-        return frozenset(changed)
+        named = (f.name for f in fields(State))
+        return frozenset(changed | {n for n in named if not _equal(getattr(old, n), getattr(state, n))})
+
+    def _within(self, state: State, before: int) -> State:
+        """The moment and the loop after the number of steps has changed; the end stays the end."""
+        end = float(self.end)
+        loop = state.loop if state.loop is None or state.loop[1] <= end else None
+        return replace(state, t=end if state.t >= before else state.t, loop=loop)
 
     def _topology_of(self, state: State) -> Topology:
         assert self.recording is not None
@@ -356,8 +500,8 @@ class Session:
         ) in state.edits.items():  # an edit of a leaf that is gone or has another shape is let go
             if key in by_key and by_key[key].shape == value.shape:
                 edits[key] = value
-        state = replace(state, edits=edits)
-        self._replay(state)
+        state = replace(state, edits=edits, **_possible_alterations(state, self.recording.graph))
+        state = self._replay(state)
         self._topology = self._topology_of(state)
         if fold_defaults or same_scene:
             folded = default_folds(self.recording.scene, self._topology) | (state.folded & {ONCE})
@@ -371,9 +515,12 @@ class Session:
         state = replace(state, folded=frozenset(s for s in state.folded if self._topology.can_fold(s)))
         t = state.t * self.end / previous_end if same_scene and previous_end else state.t
         ids = tuple(n for n in state.selection if n < len(self.recording.graph))
-        return replace(state, t=min(max(t, 0.0), float(self.end)), selection=() if not same_scene else ids)
+        chosen = ids if same_scene else ()
+        return replace(state, t=min(max(t, 0.0), float(self.end)), selection=chosen, highlight=())
 
     _plan: AnyPlan | None = None
+    _to_be_trained: tuple[Recording, State, Recording] | None = None  # of what, altered how, and the result
+    _altered: tuple[Any, Graph] | None = None  # what was altered in which graph, and the graph that it made
     _time: int | None = None  # that of the layout, where something is rolled up
     _originals: tuple[np.ndarray, ...] = ()
     _known_scopes: frozenset[str] = frozenset()
@@ -383,24 +530,120 @@ class Session:
             return self._own
         return find_scene(state.scene).build(state.parameters, seed=state.seed)
 
-    def _replay(self, state: State) -> None:
-        """Put the edited values into the leaves and run the recorded graph again."""
+    def _replay(self, state: State) -> State:
+        """Put the edited values, and those of the shown update, into the leaves and run the graph again.
+
+        Returns the state with what came of its training.
+        """
         assert self.recording is not None
         graph, loss = self.recording.graph, self.recording.loss
-        for key, leaf in leaves_by_key(graph).items():
-            value = state.edits.get(key, self._originals[leaf.id])
-            if value is not leaf.value:
-                leaf.value = value
-        if self._trace is None or self._trace.graph is not graph:
+        state, values = self._leaves_of(state)
+        for leaf in graph.leaves():
+            if values[leaf.id] is not leaf.value:
+                leaf.value = values[leaf.id]
+        played = self._played(state)
+        if self._trace is None or self._trace.graph is not played:
             self._plan = None
-            self._trace = Trace.run(graph, loss)
-            return
-        if self._plan is None:  # who edits once edits again, and then it has to answer at once
-            self._plan = compile_plan(graph, loss)
-        self._plan.load()
-        self._plan.run()
-        self._trace = self._trace.after(*self._plan.everything())
-        graph.adopt(self._trace.values, self._trace.grads, self._trace.contributions)
+            trace = Trace.run(played, played.nodes[loss.id])
+        else:
+            if self._plan is None:  # who edits once edits again, and then it has to answer at once
+                self._plan = compile_plan(played, loss.id)
+            self._plan.load()
+            self._plan.run()
+            trace = self._trace.after(*self._plan.everything())
+            played.adopt(trace.values, trace.grads, trace.contributions)
+        if played is not graph:
+            graph.adopt(trace.values, trace.grads, trace.contributions)
+        self._trace = self._with_update(trace, state)
+        return state
+
+    def _played(self, state: State) -> Graph:
+        """The graph that runs: the recorded one, or one of the same nodes with what the user altered."""
+        assert self.recording is not None
+        graph = self.recording.graph
+        what = (graph, state.clamps.keys(), state.cuts, state.frozen)
+        if not any(what[1:]):
+            self._altered = None
+            return graph
+        if self._altered is None or self._altered[0] != what:
+            self._altered = what, _altered_graph(state, graph)
+            return self._altered[1]
+        played, by_key = self._altered[1], nodes_by_key(graph)
+        for leaf in graph.leaves():
+            played.nodes[leaf.id].value = leaf.value
+        for key, value in state.clamps.items():
+            played.hold(by_key[key], value)
+        return played
+
+    def _leaves_of(self, state: State) -> tuple[State, dict[int, np.ndarray]]:
+        """What the leaves hold by their numbers, and the state with what came of its training."""
+        assert self.recording is not None
+        by_key = leaves_by_key(self.recording.graph)
+        training = self._training_of(state)
+        if training is None:
+            values = {leaf.id: state.edits.get(key, self._originals[leaf.id]) for key, leaf in by_key.items()}
+            return replace(state, update=0, trained={}), values
+        moving = {key: leaf for key, leaf in by_key.items() if leaf.id in training.moving}
+        update = min(state.update, training.last)
+        if state.trained and not training.knows(update):  # by a file, or an undone change
+            fits = state.trained.keys() == moving.keys()
+            if fits and all(state.trained[key].shape == leaf.shape for key, leaf in moving.items()):
+                given = {moving[key].id: value for key, value in state.trained.items()}
+                return replace(state, update=update), training.leaves(0) | training.batch(update) | given
+            update = 0
+        update = training.at(update).update
+        values = training.leaves(update)
+        trained = {key: values[leaf.id] for key, leaf in moving.items()} if update else {}
+        return replace(state, update=update, trained=trained), values
+
+    def _with_update(self, trace: Trace, state: State) -> Trace:
+        """The pass with the update that follows it, where it is known and there is one."""
+        training = self._training_of(state)
+        taken = training.step(state.update) if training and training.knows(state.update) else None
+        if training is None or taken is None:
+            return trace.followed_by({}, "") if trace.order.updated else trace
+        new = dict(zip(training.moving, taken.after.values, strict=True))
+        return trace.followed_by(new, rule(training.recipe, taken))
+
+    def _training_of(self, state: State) -> Training | None:
+        """The training of a state; that of before is kept for undo."""
+        if state.recipe is None or self.recording is None:
+            return None
+        for k, (known, training) in enumerate(self._trainings):
+            if _same_history(known, state):
+                training.recipe = state.recipe
+                self._trainings.insert(0, self._trainings.pop(k))
+                return training
+        by_key = leaves_by_key(self.recording.graph)
+        edits = {by_key[key].id: value for key, value in state.edits.items() if key in by_key}
+        recording = self._to_train(state)
+        like = self._trainings[0][1] if self._trainings else None
+        training = Training(recording, state.recipe, values=self._originals, edits=edits, like=like)
+        self._trainings.insert(0, (state, training))
+        del self._trainings[2:]
+        return training
+
+    def _to_train(self, state: State) -> Recording:
+        """The recording that is trained; what is altered has a graph of its own there."""
+        assert self.recording is not None
+        if not any(getattr(state, name) for name in ALTERATIONS):
+            return self.recording
+        known = self._to_be_trained
+        same = known is not None and all(_equal(getattr(known[1], n), getattr(state, n)) for n in ALTERATIONS)
+        if known is None or known[0] is not self.recording or not same:
+            graph = _altered_graph(state, self.recording.graph)
+            altered = replace(self.recording, graph=graph, loss=graph.nodes[self.recording.loss.id])
+            self._to_be_trained = known = self.recording, state, altered
+        return known[2]
+
+    def _carried(self, node: int) -> dict[str, np.ndarray]:
+        """What an edit of a leaf takes along: where training has led, and of a batch the other examples."""
+        training, graph = self.training, self.trace.graph
+        if training is None:
+            return {}
+        examples = training.batch(self.state.update)
+        held = examples if node in examples else {}
+        return {**self.state.trained, **{leaf_key(graph, i): value for i, value in held.items()}}
 
 
 def open_session(target: str, **parameters: Any) -> Session:
@@ -423,7 +666,7 @@ def open_session(target: str, **parameters: Any) -> Session:
 
 
 def leaf_key(graph: Graph, node: int) -> str:
-    """The name under which edits of a leaf are kept: its own where that is unique, else its number."""
+    """The name under which a leaf, or any node, is kept: its own where that is unique, else its number."""
     name = graph.names[node]
     return name if name and graph.names.count(name) == 1 else f"#{node}"
 
@@ -434,6 +677,42 @@ def leaves_by_key(graph: Graph) -> dict[str, Tensor]:
     return {
         leaf.name if leaf.name and uses[leaf.name] == 1 else f"#{leaf.id}": leaf for leaf in graph.leaves()
     }
+
+
+def nodes_by_key(graph: Graph) -> dict[str, int]:
+    """All nodes under the keys of `leaf_key`."""
+    uses = Counter(graph.names)
+    return {name if name and uses[name] == 1 else f"#{i}": i for i, name in enumerate(graph.names)}
+
+
+def _altered_graph(state: State, graph: Graph) -> Graph:
+    by_key = nodes_by_key(graph)
+    return graph.altered(
+        {by_key[key]: value for key, value in state.clamps.items()},
+        {(by_key[key], slot) for key, slot in state.cuts},
+        {by_key[key] for key in state.frozen},
+    )
+
+
+def _can_be_frozen(graph: Graph, node: int) -> bool:
+    return graph.kinds[node] in ("parameter", "input")
+
+
+def _possible_alterations(state: State, graph: Graph) -> dict[str, Any]:
+    """What of the alterations this graph can take: one of a node that is gone or other is let go."""
+    if not any(getattr(state, name) for name in ALTERATIONS):
+        return {}
+    by_key = nodes_by_key(graph)
+    clamps, cuts = {}, set()
+    for key, value in state.clamps.items():
+        node = by_key.get(key)
+        if node is not None and graph.ops[node] is not None and graph.values[node].shape == value.shape:
+            clamps[key] = value
+    for key, slot in state.cuts:
+        if key in by_key and slot < len(graph.inputs[by_key[key]]):
+            cuts.add((key, slot))
+    frozen = {key for key in state.frozen if key in by_key and _can_be_frozen(graph, by_key[key])}
+    return {"clamps": clamps, "cuts": frozenset(cuts), "frozen": frozenset(frozen)}
 
 
 def default_folds(scene: Scene, topology: Topology) -> frozenset[str]:
@@ -450,11 +729,22 @@ def default_folds(scene: Scene, topology: Topology) -> frozenset[str]:
     return frozenset(folded)
 
 
+def _same_history(a: State, b: State) -> bool:
+    """Whether training takes the same way."""
+    if not all(_equal(getattr(a, name), getattr(b, name)) for name in LEARNT):
+        return False
+    if a.recipe is None or b.recipe is None:
+        return a.recipe is b.recipe
+    return history(a.recipe) == history(b.recipe)
+
+
 def _same_lasting(a: State, b: State) -> bool:
     return all(_equal(getattr(a, name), getattr(b, name)) for name in LASTING)
 
 
 def _equal(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return a.keys() == b.keys() and all(_equal(a[k], b[k]) for k in a)
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):

@@ -29,6 +29,8 @@ def document(recording: Recording, trace: Trace) -> dict[str, Any]:
         i = node["id"]
         node["value"] = numbers(arrays[f"value_{i}"])
         node["grad"] = numbers(arrays.get(f"grad_{i}"))
+        if i in trace.new:  # of a parameter in training: its value after the update
+            node["updated"] = numbers(arrays[f"updated_{i}"])
         node["contributions"] = [
             numbers(arrays.get(f"contribution_{i}_{k}")) for k in range(len(node["inputs"]))
         ]
@@ -63,6 +65,8 @@ def _split(recording: Recording, trace: Trace) -> tuple[dict[str, Any], dict[str
         grad = trace.grads[i]
         if grad is not None:
             arrays[f"grad_{i}"] = grad
+        if i in trace.new:
+            arrays[f"updated_{i}"] = trace.new[i]
         for k, sent in enumerate(trace.contributions[i]):
             if sent is not None:
                 arrays[f"contribution_{i}_{k}"] = sent

@@ -308,6 +308,13 @@ def _count_taken(a: Shape, given: Sequence[Any], arrays: Sequence[np.ndarray]) -
     return count * math.prod(a[at:])
 
 
+@_rule("clamp")
+def _held(*inputs: Shape, value: Any) -> Shape:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.ndarray):
+        raise ValueError("value must be a number or an array of numbers")
+    return np.shape(value)
+
+
 @_rule("embedding")
 def _rows(weight: Shape, indices: Any) -> Shape:
     if len(weight) != 2:

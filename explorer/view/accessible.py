@@ -21,7 +21,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAccessibleWidget, QWidget
 
-from explorer.model import playback, text
+from explorer.model import playback, text, what_if
 from explorer.model.frame import COMPUTING, GHOST
 from explorer.model.layout import Box, Layout
 from explorer.model.text import tr
@@ -115,9 +115,11 @@ class Boxes:
 
     def _description(self, k: int) -> str:
         """With the value as well: bridges to screen readers pass on numbers and text fields only."""
-        frame = self.canvas.session.frame()
+        session = self.canvas.session
+        frame = session.frame()
         value = self.words(k, QAccessible.Text.Value)
         words = [value if frame.value(k) is None else tr("value {value}").format(value=value)]
+        words += what_if.box_words(session, session.layout.members.get(k, (session.layout.boxes[k].node,)))
         if frame.state[k] == COMPUTING:
             words.append(tr("being computed"))
         if frame.sending[k]:

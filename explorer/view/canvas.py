@@ -7,7 +7,6 @@ pulses, hover and selection are drawn on top every time.
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from string import Template
 from typing import Any
 
 from PySide6.QtCore import QElapsedTimer, QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
@@ -26,7 +25,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QToolTip, QWidget
 
-from explorer.model import playback, text
+from explorer.model import chapters, playback, text, what_if
 from explorer.model.frame import Frame, frame_at
 from explorer.model.layout import Layout
 from explorer.model.layout.morph import Morph
@@ -112,7 +111,7 @@ class Canvas(QWidget):
         """The camera that goes with the steps where the whole picture would be too small to read."""
         session = self.session
         # an edit changes values, not the order of the steps, and the camera follows these alone
-        key = (session.topology, session.layout, self.width(), self.height())
+        key = (session.topology, session.layout, session.trace.order, self.width(), self.height())
         if self._follower_key != key:
             self._follower_key = key
             self._follower_kept = Camera(
@@ -163,10 +162,16 @@ class Canvas(QWidget):
 
     def show_chapter(self, id: str) -> None:
         """Frame what a chapter talks about."""
-        scene, recording = self.session.scene, self.session.recording
-        assert scene is not None and recording is not None
-        chapter = next(c for c in scene.chapters if c.id == id)
-        patterns = [Template(p).safe_substitute(recording.parameters) for p in chapter.frame]
+        page, recording = chapters.page(self.session, id), self.session.recording
+        if page is None or recording is None:
+            return
+        if page.own is not None and page.own.frame:
+            self.show_nodes(set(chapters.pointed_at(self.session, page)))
+            return
+        if page.own is not None and page.own.camera is not None:
+            self._move_camera(page.own.camera)
+            return
+        patterns = page.frame
         if not patterns:
             self.follow()
             return
@@ -217,20 +222,14 @@ class Canvas(QWidget):
             hovered_box=self._hovered_box,
             hovered_edge=self._hovered_edge,
             highlight=self._highlighted(),
+            lit=session.state.highlight,
             value_limit=self._limits[0],
             gradient_limit=self._limits[1],
         )
 
     def _highlighted(self) -> frozenset[int]:
-        session = self.session
-        if not session.state.chapter or session.scene is None or session.recording is None:
-            return frozenset()
-        chapter = next((c for c in session.scene.chapters if c.id == session.state.chapter), None)
-        if chapter is None:
-            return frozenset()
-        patterns = [Template(p).safe_substitute(session.recording.parameters) for p in chapter.highlight]
-        names = session.recording.graph.names
-        return frozenset(i for i, n in enumerate(names) if n and any(fnmatchcase(n, p) for p in patterns))
+        page = chapters.page(self.session)
+        return chapters.pointed_at(self.session, page) if page else frozenset()
 
     def shown_frame(self) -> Frame:
         """The session's frame, on the way between two layouts while a fold is animated."""
@@ -452,8 +451,9 @@ class Canvas(QWidget):
         self.update()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Escape and self.session.state.selection:
-            self.session.update(selection=())
+        state = self.session.state
+        if event.key() == Qt.Key.Key_Escape and (state.selection or state.highlight):
+            self.session.update(selection=(), highlight=())
         else:
             super().keyPressEvent(event)
 
@@ -480,6 +480,7 @@ class Canvas(QWidget):
                 lines = [text.scope_title(box.scope), tr("click to unfold")]
             elif graph.ops[box.node] is not None:
                 lines[0] = f"{name} = {playback.formula_words(graph, box.node, session.notation)}"
+            lines += what_if.box_words(session, layout.members.get(k, (box.node,)))
             value, grad = frame.value(k), frame.grad(k)
             lines.append(
                 tr("value {value}").format(value=text.array(value))
@@ -502,6 +503,8 @@ class Canvas(QWidget):
             source = playback.node_words(graph, graph.inputs[consumer][slot], session.notation)
             target = playback.node_words(graph, consumer, session.notation)
             words = f"{source} → {target}"
+            if session.trace.graph.cuts.intersection(layout.edges[e].members):
+                words += "\n" + tr("cut: no gradient goes back here")
             return words if slope is None else f"{words}\n∂/∂: {paint.slope_text(slope)}"
         if layout.area_header_at(point.x(), point.y()) is not None:
             return tr("click to fold")

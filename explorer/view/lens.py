@@ -29,6 +29,8 @@ class Lens(QFrame):
         self.session = Session()
         self.nodes = tuple(nodes)
         self.session.open_graph(*scalar_graph(behind.session.trace, nodes))  # before anything is on screen
+        units = frozenset(path for path in self.session.topology.scopes if path.endswith("]"))
+        self.session.update(folded=self.session.state.folded | units)  # a dense layer is a column of neurons
         super().__init__(behind)
         self.setObjectName("lens")
         self.setAutoFillBackground(True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from math import hypot
 from weakref import WeakKeyDictionary
 
@@ -36,6 +37,7 @@ from explorer.model.playback import formula_labels, node_label, shown_name
 from explorer.model.text import Label, scope_title
 from explorer.view import colormap
 from explorer.view.fonts import picture_font
+from explorer.view.marks import marks, paint_badges, paint_cut
 from explorer.view.theme import Theme
 from scenes.scene import Notation
 
@@ -57,6 +59,7 @@ class Look:
     highlight: frozenset[int] = frozenset()  # nodes that a chapter points at
     value_limit: float = 1.0
     gradient_limit: float = 1.0
+    lit: tuple[int, ...] = ()  # nodes of a path, in its order; -1 between two paths
 
 
 def limits(frame: Frame) -> tuple[float, float]:
@@ -112,8 +115,11 @@ def paint_resting(
         _paint_area(painter, area, look.theme, zoom)
     edges = _seen(frame.layout.edge_rects, parts, zoom)
     paths = edge_paths(frame.layout)
+    cut = marks(frame).edges
     for k in edges:
         _paint_edge(painter, frame, look, k, paths[k], zoom)
+        if k in cut:
+            paint_cut(painter, frame.layout.edges[k].points, look.theme, zoom)
     if zoom >= DOTS:
         for area in frame.layout.areas:
             _paint_title(painter, area, look.theme, zoom)
@@ -141,7 +147,7 @@ def changed(old: Frame, new: Frame, zoom: float) -> np.ndarray | None:
     if old.trace is not new.trace or old.layout is not layout:
         return None
     boxes = np.zeros(len(layout.boxes), bool)
-    for name in ("state", "progress", "arrived", "sending"):
+    for name in ("state", "progress", "arrived", "sending", "updated"):
         boxes |= getattr(old, name) != getattr(new, name)
     edges = np.flatnonzero((old.flowed != new.flowed) | (old.strength != new.strength))
     parts = [layout.rects[boxes]]
@@ -196,7 +202,7 @@ def edge_paths(layout: Layout) -> list[QPainterPath]:
 
 
 def paint_moving(painter: QPainter, frame: Frame, look: Look) -> None:
-    """Pulses, selection and hover: what changes from one picture to the next."""
+    """Pulses, selection and hover, which change from picture to picture, and the badges on top of all."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     zoom = painter.worldTransform().m11()
     theme = look.theme
@@ -211,12 +217,17 @@ def paint_moving(painter: QPainter, frame: Frame, look: Look) -> None:
             for k in layout.boxes_of_node.get(node, ()):
                 if layout.boxes[k].node == node:  # not the folded box that only hides it
                     _outline(painter, layout.boxes[k], colour, width, zoom, gap)
+    if look.lit:
+        _paint_lit(painter, layout, look, zoom)
     if look.hovered_edge is not None and look.hovered_edge < len(frame.layout.edges):
         edge = frame.layout.edges[look.hovered_edge]
         painter.setPen(QPen(QColor(theme.accent), max(2.4, 2.0 / zoom)))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawPath(rounded_path(edge.points))
         _paint_slope(painter, frame, look, look.hovered_edge, edge, zoom, always=True)
+    if zoom >= DOTS:
+        for k, words in marks(frame).boxes.items():
+            paint_badges(painter, _rect(layout.boxes[k]), words, theme, zoom)
     for pulse in frame.pulses:
         where = point_along(frame.layout.edges[pulse.edge].points, pulse.along)
         shade = QColor(theme.gradient if pulse.backward else theme.value)
@@ -228,6 +239,44 @@ def paint_moving(painter: QPainter, frame: Frame, look: Look) -> None:
         painter.drawEllipse(where, radius * 1.9, radius * 1.9)
         painter.setBrush(shade)
         painter.drawEllipse(where, radius, radius)
+
+
+def _paint_lit(painter: QPainter, layout: Layout, look: Look, zoom: float) -> None:
+    """Paths as a broad band along their edges, and a double outline of their nodes."""
+    band = QColor(look.theme.loss)
+    band.setAlpha(120)
+    pen = QPen(band, max(8.0, 5.0 / zoom))
+    pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+    painter.setPen(pen)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    paths = edge_paths(layout)
+    for k in lit_edges(layout, look.lit):
+        painter.drawPath(paths[k])
+    pairs = _neighbours(look.lit)
+    for node in set(look.lit) - {-1}:
+        for box in (layout.boxes[k] for k in layout.boxes_of_node.get(node, ())):
+            # not the folded box that only hides it, and of an alias only the one that the path goes through
+            if box.node == node and (box.consumer is None or (node, box.consumer) in pairs):
+                _outline(painter, box, look.theme.loss, 1.4, zoom, 3.0)
+                _outline(painter, box, look.theme.loss, 1.4, zoom, 6.0)
+
+
+def _neighbours(lit: tuple[int, ...]) -> set[tuple[int, int]]:
+    """Nodes that follow one another on a path, in both directions."""
+    return {pair for a, b in pairwise(lit) for pair in ((a, b), (b, a))}
+
+
+_lit_of: WeakKeyDictionary[Layout, tuple[tuple[int, ...], list[int]]] = WeakKeyDictionary()
+
+
+def lit_edges(layout: Layout, lit: tuple[int, ...]) -> list[int]:
+    """The edges of a layout that lead from one node of a path to the next, in either direction."""
+    kept = _lit_of.get(layout)
+    if kept is None or kept[0] != lit:
+        inputs, pairs = layout.topology.graph.inputs, _neighbours(lit)
+        ends = [[(v, inputs[v][slot]) for v, slot in e.members] for e in layout.edges]
+        kept = _lit_of[layout] = lit, [k for k, members in enumerate(ends) if not pairs.isdisjoint(members)]
+    return kept[1]
 
 
 # Scopes

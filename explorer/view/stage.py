@@ -155,9 +155,10 @@ def paint_caption(painter: QPainter, source: Source, theme: Theme, width: int, h
 
 
 def _paint_progress(painter: QPainter, trace: Trace, theme: Theme, rect: QRectF, t: float) -> None:
-    """Forward, loss and backward as coloured stretches, filled as far as the run is."""
-    a, b, end = trace.forward_end, trace.forward_end + 1, max(trace.end, 1)
-    for start, stop, colour in ((0, a, theme.value), (a, b, theme.loss), (b, end, theme.gradient)):
+    """Forward, loss, backward and update as coloured stretches, filled as far as the run is."""
+    a, b, c, end = trace.forward_end, trace.forward_end + 1, trace.backward_end, max(trace.end, 1)
+    stretches = ((0, a, theme.value), (a, b, theme.loss), (b, c, theme.gradient), (c, end, theme.parameter))
+    for start, stop, colour in stretches:
         for from_, to, alpha in ((start, min(stop, t), 255), (max(start, t), stop, 70)):
             if to > from_:
                 shade = QColor(colour)

@@ -47,11 +47,12 @@ from explorer.model.actions import ACTIONS, MENUS, Action
 from explorer.model.files import FileError, Recoverable, recoverable
 from explorer.model.files.document import Document
 from explorer.model.finding import hidden_by
-from explorer.model.playback import advanced, node_words
-from explorer.model.session import LASTING, Session
+from explorer.model.playback import advanced, forward, node_words, stopped
+from explorer.model.session import ALTERATIONS, LASTING, Session
 from explorer.model.text import LANGUAGES, tr
 from explorer.view import dialogs
 from explorer.view.accessible import Announcer
+from explorer.view.altered import Badge, ask_value
 from explorer.view.canvas import Canvas
 from explorer.view.fonts import interface_scale, load_fonts, set_interface_scale, ui_font
 from explorer.view.icons import icon
@@ -124,6 +125,7 @@ class Window(QMainWindow):
         self.canvas.customContextMenuRequested.connect(self._canvas_menu)
         self._set_motion()
         self.announcer = Announcer(self)
+        self.badge = Badge(self)
         self._search: Search | None = None  # made when it is first asked for, as the next two
         self._palette: Palette | None = None
         self._tour: Tour | None = None
@@ -205,6 +207,7 @@ class Window(QMainWindow):
         self._search = self._palette = None
         if self._tour is not None:
             self.show_tour(self._tour.at)
+        self.badge.refresh()
         self.canvas.update()
 
     def _dress(self) -> None:
@@ -243,6 +246,8 @@ class Window(QMainWindow):
             "Edit": tr("&Edit"),
             "View": tr("&View"),
             "Playback": tr("&Playback"),
+            "Training": tr("&Training"),
+            "Lab": tr("&Lab"),
             "Help": tr("&Help"),
         }
         for name in MENUS:
@@ -321,6 +326,8 @@ class Window(QMainWindow):
         for panel in self.panels.values():
             panel.refresh(changed)
         self.announcer.follow(changed)
+        if changed & {*ALTERATIONS, "scene", "recording"}:
+            self.badge.refresh()
         self._refresh_actions()
         if "scene" in changed or "recording" in changed:
             self._show_page()
@@ -349,6 +356,8 @@ class Window(QMainWindow):
             t, on = advanced(self.session, seconds)
         if on:
             self.session.update(t=t)
+        elif self.session.more and not stopped(self.session, t):
+            self.attempt(lambda: self.session.update(**forward(self.session)))
         else:
             self.session.update(t=t, playing=False)
 
@@ -779,6 +788,12 @@ class Window(QMainWindow):
         box = layout.boxes[k] if k is not None else None
         header = layout.area_header_at(there.x(), there.y()) or ""
         node = None if box is None or box.kind == "scope" else box.node
+        if box is None and not header:
+            reach = 6.0 / self.canvas.transform().m11()
+            edge = layout.edge_at(there.x(), there.y(), reach)
+            if edge is not None:
+                self.show_edge_menu(layout.edges[edge].members, self.canvas.mapToGlobal(point))
+                return
         self.show_box_menu(node, box.scope if box else header, self.canvas.mapToGlobal(point))
 
     def show_box_menu(self, node: int | None, scope: str, where: QPoint) -> QMenu:
@@ -792,6 +807,7 @@ class Window(QMainWindow):
             groups: tuple[tuple[str, ...], ...] = (
                 ("look_inside", "look_inside_scope"),
                 ("reveal", "zoom_to_selection", "show_in_outline"),
+                self._what_if(node),
                 ("copy_value", "copy_csv", "copy_latex", "copy_text", "copy_picture"),
                 ("fold_around", "fold_all", "unfold_all"),
             )
@@ -810,6 +826,43 @@ class Window(QMainWindow):
             menu.addActions([self.actions_by_id[name] for name in group])
         menu.popup(where)
         return menu
+
+    def _what_if(self, node: int) -> tuple[str, ...]:
+        """What of the lab can be done with a node."""
+        graph = self.session.trace.graph
+        names: tuple[str, ...] = ()
+        if graph.ops[node] is not None:
+            names = ("hold", "hold_at_zero", "hold_at_one", "hold_as_it_is")
+        names += ("let_go",) * (node in graph.held) + ("thaw",) * (node in graph.frozen)
+        names += ("freeze",) * (graph.kinds[node] in ("parameter", "input") and node not in graph.frozen)
+        joined = tuple(n for n in ("cut_gradient", "mend_gradient") if ACTIONS[n].enabled(self))
+        return (*names, *joined, "add_breakpoint")
+
+    def show_edge_menu(self, edges: Sequence[tuple[int, int]], where: QPoint) -> QMenu:
+        """What can be done with an edge, or with several that are drawn as one line."""
+        graph = self.session.trace.graph
+        menu = QMenu(self)
+        menu.aboutToHide.connect(menu.deleteLater)
+        open_edges = [(i, k) for i, k in edges if (i, k) not in graph.cuts]
+        closed = [(i, k) for i, k in edges if (i, k) in graph.cuts and i not in graph.held]
+        if open_edges:
+            q = menu.addAction(icon("cut", self.theme.ink), tr("Cut the gradient here"))
+            q.triggered.connect(lambda: self.attempt(lambda: self.session.cut(open_edges)))
+        if closed:
+            q = menu.addAction(icon("reset", self.theme.ink), tr("Mend the gradient here"))
+            q.triggered.connect(lambda: self.attempt(lambda: self.session.cut(closed, False)))
+        if menu.isEmpty():
+            menu.addAction(tr("Nothing flows back here: the target is held")).setEnabled(False)
+        menu.popup(where)
+        return menu
+
+    def ask_hold(self) -> None:
+        """Ask for the numbers that the selected results are held at."""
+        graph = self.session.trace.graph
+        nodes = [n for n in self.session.state.selection if graph.ops[n] is not None]
+        value = ask_value(self, self.session, nodes)
+        if value is not None:
+            self.attempt(lambda: self.session.hold(nodes, value))
 
     # Help
 

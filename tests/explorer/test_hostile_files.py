@@ -163,6 +163,19 @@ HOSTILE = {
     "ext list": (doc(ext=[]), "invalid"),
     "ext control characters": (doc(ext={"\x1b]0;x\x07": 1}), "invalid"),
     "edits list": (doc(edits=[]), "invalid"),
+    "held at nan": (doc(version=2, clamps={"h_1": {"shape": [], "dtype": "f8", "data": ["nan"]}}), "invalid"),
+    "held list": (doc(version=2, clamps=["h_1"]), "invalid"),
+    "cut text": (doc(version=2, cuts=["h_1"]), "invalid"),
+    "cut without node": (doc(version=2, cuts=[{"input": 0}, {"node": "h_1"}]), "invalid"),
+    "cut below zero": (doc(version=2, cuts=[{"node": "h_1", "input": -1}]), "invalid"),
+    "cut with control characters": (doc(version=2, cuts=[{"node": "\x1b]0;x\x07"}]), "invalid"),
+    "frozen numbers": (doc(version=2, frozen=[1]), "invalid"),
+    "frozen nothing": (doc(version=2, frozen=[""]), "invalid"),
+    "breakpoint of another kind": (doc(version=2, breakpoints=[{"kind": "os", "node": "W"}]), "invalid"),
+    "breakpoint below zero": (doc(version=2, breakpoints=[{"kind": "above", "node": "W", "bound": -1}]),
+                              "invalid"),
+    "breakpoint too large": (
+        doc('"version": 2, "breakpoints": [{"kind": "above", "node": "W", "bound": 1e999}]'), "invalid"),
     # scenes and parameters
     "unknown scene": (doc(scene="lstmm"), "unknown_scene"),
     "empty scene": (doc(scene=""), "unknown_scene"),
@@ -380,7 +393,7 @@ def test_what_is_only_odd_opens_and_does_nothing(name, data):
     assert verdict(data) == "loaded"
     loaded = decode(data, name)
     assert loaded.state.seed == 5
-    assert (loaded.title + loaded.notes).isprintable()
+    assert (loaded.title + loaded.state.notes).isprintable()
 
 
 def test_a_file_truncated_anywhere():

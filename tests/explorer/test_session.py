@@ -309,10 +309,11 @@ def test_undo_does_not_touch_playback_camera_and_selection(session: Session) -> 
         "speed": 4.0,
         "loop": (1.0, 9.0),
         "selection": (3,),
+        "highlight": (3, 4),
         "camera": (1.0, 2.0, 3.0),
         "chapter": "c",
     }
-    assert set(passing) == set(PASSING)
+    assert set(passing) == PASSING - {"update", "trained"}  # of a training there is none here
     session.update(**passing)
     assert "b_f" in session.undo_title, "playing is nothing to undo"
     for travel in (session.undo, session.redo):

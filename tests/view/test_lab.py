@@ -184,7 +184,14 @@ def test_a_click_on_a_cell_lights_what_lies_between(opened, window, qtbot):
     settled(window, qtbot, "contributions")
     assert view.matrix.array.shape == (4, 4)
     click(view.matrix, view.matrix.rect_of(3, 1).center())
-    assert window.session.state.selection == view.split.nodes(3, 1)
+    lit, graph = window.session.state.highlight, window.session.trace.graph
+    assert set(lit) - {-1} == set(view.split.nodes(3, 1))
+    pairs = [lit[k : k + 2] for k in range(0, len(lit), 3)]
+    assert pairs == list(view.split.ways(3, 1)) and all(j in graph.inputs[i] for j, i in pairs)
+    assert [j for j, _ in pairs].count(view.leaf) == 1, "of the leaf's uses this cell's alone"
+    window.canvas.setFocus()
+    qtbot.keyClick(window.canvas, Qt.Key.Key_Escape)
+    assert window.session.state.highlight == ()
     assert np.allclose(view.term.array, view.split.term(3, 1))
     assert np.isnan(view.matrix.array[0, 2])
 
@@ -208,7 +215,7 @@ def test_the_carousel_shows_its_one_path(opened, window):
     item = view.table.topLevelItem(0)
     click(view.table.viewport(), view.table.visualItemRect(item).center())
     recording = window.session.recording
-    assert window.session.state.selection == tuple(recording[f"C_{t}"].id for t in (4, 3, 2, 1, 0))
+    assert window.session.state.highlight == tuple(recording[f"C_{t}"].id for t in range(5))
     assert view.source == recording["C_0"].id
 
 
@@ -217,14 +224,19 @@ def test_a_chosen_path_is_lit_and_stays_chosen_through_an_edit(opened, window):
     item = view.table.topLevelItem(2)
     click(view.table.viewport(), view.table.visualItemRect(item).center())
     nodes = view.routes.found[2].nodes
-    assert window.session.state.selection == tuple(reversed(nodes))
+    assert window.session.state.highlight == nodes
+    assert window.session.state.selection == ()
     leaf = window.session.recording["U_f"]
     window.session.edit(leaf.id, leaf.value * 1.001)
     assert view.routes.found[view.chosen].nodes == nodes
     edge = view.edges.topLevelItem(1)
     click(view.edges.viewport(), view.edges.visualItemRect(edge).center())
-    assert window.session.state.selection[-1] == nodes[-3]
-    assert set(window.session.state.selection) == set(nodes)
+    assert window.session.state.selection == (nodes[-3],)
+    assert window.session.state.highlight == nodes and view.routes.source == nodes[0]
+    window.session.update(t=3.0)
+    assert view.source == nodes[0], "a node of the list is no new source"
+    QTest.keyClick(view.edges, Qt.Key.Key_Escape)
+    assert window.session.state.highlight == ()
 
 
 def test_source_follows_the_selection_and_k_counts(opened, window):

@@ -8,7 +8,6 @@ from explorer.model.files.limits import LIMITS, FileError
 from explorer.model.files.reading import (
     SUFFIX,
     Loaded,
-    UserChapter,
     decode,
     faults,
     is_scene_file,
@@ -25,7 +24,6 @@ __all__ = [
     "Loaded",
     "Recoverable",
     "Snapshot",
-    "UserChapter",
     "autosave",
     "decode",
     "discard",

@@ -20,7 +20,7 @@ PAGE = Path(__file__).resolve().parents[3] / "assets" / "format.md"
 
 # What each field means; a test demands that none is missing.
 FIELDS: dict[type[msgspec.Struct], dict[str, str]] = {
-    schema.StrictScene1: {
+    schema.StrictScene2: {
         "format": "always `backstep-scene`",
         "version": "version of the format that the file is written in",
         "min_reader": "the oldest version whose readers can show it",
@@ -36,6 +36,13 @@ FIELDS: dict[type[msgspec.Struct], dict[str, str]] = {
         "ext": "other programs' data by namespace (`org.example`); kept verbatim, never read",
         "graph": "a graph node by node: of `your-graph`, or to stand in for a scene that can not be built",
         "edits": "values set by hand, by the leaf's name, or by `#` and its number where others share it",
+        "clamps": "results that are held at a constant whatever their inputs are, by name as the edits",
+        "cuts": "edges over which no gradient flows",
+        "frozen": "leaves that get no gradient, by name",
+        "breakpoints": "where playing stops",
+        "recipe": "how the scene is trained; left out: it is not",
+        "update": "how many updates were taken before the pass that is shown",
+        "trained": "parameters after them, by name as the edits; without them it is shown before the first",
     },
     schema.StrictView1: {
         "t": "the moment, in steps",
@@ -45,13 +52,14 @@ FIELDS: dict[type[msgspec.Struct], dict[str, str]] = {
         "camera": "centre x, centre y and zoom; left out: it follows the steps",
         "chapter": "id of the chapter that is read",
     },
-    schema.StrictChapter1: {
+    schema.StrictChapter2: {
         "id": "a name of its own",
         "title": "plain text of one line",
-        "text": "Markdown, as the notes",
+        "text": "Markdown, as the notes; written as one text, so that a chapter is one line",
         "start": "first step",
         "stop": "last step",
-        "camera": "the framing",
+        "frame": "names of the nodes to bring into view; `#` and its number where others share it",
+        "camera": "the framing where no nodes are named",
     },
     schema.StrictGraph1: {
         "loss": "id of the node that the backward pass starts from; one number",
@@ -70,6 +78,25 @@ FIELDS: dict[type[msgspec.Struct], dict[str, str]] = {
         "outside": "how many parts of the scope lie outside of the time step",
         "value": "of a leaf that is one number",
     },
+    schema.StrictRecipe2: {
+        "optimizer": "`sgd`, `momentum`, `rmsprop`, `adam`, `adagrad` or `adadelta`",
+        "lr": "learning rate",
+        "schedule": "`constant`, `step_decay`, `exponential`, `cosine` or `warm_up`",
+        "clip": "the joint norm of all gradients at most; 0: as long as they are",
+        "frozen": "patterns of names of parameters that keep their values",
+        "patience": "epochs without a lower validation loss after which it stops; 0: none",
+        "epochs": "how far it goes",
+    },
+    schema.StrictCut2: {
+        "node": "the node that sends no gradient: its name, or `#` and its number where others share it",
+        "input": "to which of its inputs, counted from 0",
+    },
+    schema.StrictBreakpoint2: {
+        "kind": "`below` or `above`: the norm of a gradient; `saturates`: an output; `nan`: a value",
+        "node": "name of the node, `#` and its number, or a pattern of names such as `h_*`",
+        "bound": "what the norm is compared with, or how near to its ends an output is",
+        "on": "false: playing goes on",
+    },
     schema.StrictArray1: {
         "shape": "one size per dimension; `[]` for a number",
         "dtype": "`f8`, `f4`, `i8`, `i4` or `b1`",
@@ -80,7 +107,7 @@ FIELDS: dict[type[msgspec.Struct], dict[str, str]] = {
 
 EXAMPLE = """{
  "format": "backstep-scene",
- "version": 1,
+ "version": 2,
  "min_reader": 1,
  "app": "0.1.0",
  "scene": "your-graph",        // no builder makes it: the graph stands below
@@ -92,7 +119,7 @@ EXAMPLE = """{
   "its gradient arrives last."
  ],
  "chapters": [
-  {"id": "back", "title": "The way back", "text": "From the loss to `w`.", "start": 4, "stop": 8}
+  {"id": "back", "title": "The way back", "text": "To `w`.", "start": 4, "stop": 8, "frame": ["w"]}
  ],
  "ext": {"org.example": {"rating": 5}},    // another program's; comes back byte by byte
  "graph": {
@@ -118,7 +145,8 @@ EXAMPLE = """{
 
 RULES_OF_READING = """
 - **One UTF-8 JSON text**, no byte order mark, no comments, at most {file_bytes} bytes. Written with one
-  field, node, chapter, array and line of text on a line of its own, and arrays last: differences are short.
+  field, node, chapter, array and line of the notes on a line of its own, and arrays last: differences are
+  short.
 - **Nothing in it is run.** Scenes, parameters and operations are looked up by name; there are no paths, no
   addresses and no code. Names and titles are shown as plain text, notes as Markdown without HTML, pictures
   and links.

@@ -6,7 +6,10 @@ than its size explains.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -64,6 +67,9 @@ class Limits:
     colons: int = _limit(320_000, ": in the whole file; as many keys take about 80 MB")
     commas: int = _limit(1_000_000, ", in the whole file; as many texts in a list take about 80 MB")
     edits: int = _limit(20_000, "leaves with a value set by hand")
+    alterations: int = _limit(20_000, "nodes that are held, edges that are cut, and leaves that are frozen")
+    breakpoints: int = _limit(1_000, "breakpoints")
+    frozen: int = _limit(1_000, "patterns of parameters that training leaves alone")
     array_bytes: int = _limit(11_000_000, "bytes of one array; as base64 text it still fits into the file")
     arrays_bytes: int = _limit(11_000_000, "bytes of all arrays together")
     dims: int = _limit(8, "dimensions of an array, and of every value of a graph")
@@ -79,6 +85,7 @@ class Limits:
     title: int = _limit(200, "characters in the title of the scene or of a chapter")
     text: int = _limit(100_000, "characters in the notes, and in the text of a chapter")
     chapters: int = _limit(1_000, "chapters")
+    frame: int = _limit(1_000, "nodes that a chapter brings into view")
     selection: int = _limit(50_000, "selected nodes; further ones are let go")
     extensions: int = _limit(64, "namespaces of other programs")
     extension_bytes: int = _limit(2**20, "bytes that they take together")
@@ -192,6 +199,19 @@ def too_large(most: int) -> str:
     return tr("the file is larger than {most} MB, the most that a scene file can have").format(
         most=most >> 20
     )
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """While a file is read or written: thousands of small objects that all stay and hold no cycles, which the
+    collector would go through again and again. It takes a quarter of the time, and finds nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from explorer.model import training
 from explorer.model.files import graphs, schema
 from explorer.model.files.atomic import Snapshot, read_whole
 from explorer.model.files.limits import (
@@ -31,10 +32,11 @@ from explorer.model.files.limits import (
     depth,
     scan,
     too_large,
+    uncollected,
     without_tags,
 )
-from explorer.model.files.schema import FORMAT, VERSION, VERSIONS, Scene1, inside
-from explorer.model.state import State
+from explorer.model.files.schema import FORMAT, VERSION, VERSIONS, Scene1, Scene2, inside
+from explorer.model.state import Breakpoint, Recipe, State, UserChapter, own_id
 from explorer.model.text import sentence, tr
 from explorer.model.whole import OWN, Whole
 from scenes import SCENES
@@ -42,18 +44,6 @@ from scenes.scene import Scene, SceneError, Value
 
 SUFFIX = ".backstep"
 Camera = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class UserChapter:
-    """A stretch of steps that the user framed and wrote about."""
-
-    id: str
-    title: str = ""
-    text: str = ""  # Markdown
-    start: float = 0.0
-    stop: float = 0.0
-    camera: Camera | None = None
 
 
 @dataclass(frozen=True)
@@ -65,8 +55,6 @@ class Loaded:
     warning: str = ""
     graph: Whole | None = None  # what is shown when no builder of the catalogue makes it
     title: str = ""
-    notes: str = ""  # Markdown
-    chapters: tuple[UserChapter, ...] = ()
     ext: Mapping[str, bytes] = field(default_factory=dict)  # other programs' JSON by namespace, as it stood
     snapshot: Snapshot | None = None
 
@@ -74,8 +62,6 @@ class Loaded:
         """What is kept beside the state: the keywords of `encode` and `save`."""
         return {
             "title": self.title,
-            "notes": self.notes,
-            "chapters": self.chapters,
             "ext": self.ext,
             "graph": self.graph,
         }
@@ -138,6 +124,7 @@ def _read(path: str | os.PathLike[str], faults: Faults) -> tuple[bytes, Snapshot
     return data, read
 
 
+@uncollected()
 def _decode(data: bytes, faults: Faults) -> Loaded:
     _check_text(data, faults)
     scan(data, faults)
@@ -180,7 +167,7 @@ def _standing_in(loaded: Loaded, problem: FileError, faults: Faults) -> Loaded:
     )
 
 
-def _present(data: bytes) -> Scene1 | None:
+def _present(data: bytes) -> Scene2 | None:
     """A faultless file of the present version, in one reading; None for every other."""
     try:
         document = msgspec.json.decode(data, type=VERSIONS[VERSION].strict)
@@ -237,7 +224,7 @@ def _where(data: bytes, message: str) -> tuple[str, str]:
     return tr("it is not JSON ({reason})").format(reason=match[1]), place
 
 
-def _understood(document: Scene1, faults: Faults) -> Loaded:
+def _understood(document: Scene2, faults: Faults) -> Loaded:
     """Everything that the structs can not say: limits, the catalogue, numbers."""
     view = document.view
     notes = clean_text(_joined(document.notes))
@@ -263,6 +250,13 @@ def _understood(document: Scene1, faults: Faults) -> Loaded:
         parameters=parameters,
         seed=document.seed,
         edits=_arrays(document.edits, "$.edits", LIMITS.edits, budget, faults),
+        clamps=_clamps(document, budget, faults),
+        cuts=_cuts(document, faults),
+        frozen=_frozen(document, faults),
+        breakpoints=_breakpoints(document, faults),
+        **_training(document, budget, faults),
+        notes=notes,
+        chapters=_chapters(document, faults),
         folded=_folded(document, faults),
         t=moment(view.t),
         speed=view.speed if LIMITS.speed[0] <= view.speed <= LIMITS.speed[1] else 1.0,
@@ -273,19 +267,24 @@ def _understood(document: Scene1, faults: Faults) -> Loaded:
     )
     if graph is not None:  # as its nodes are called
         edits = {without_tags(key): value for key, value in state.edits.items()}
-        state = replace(state, edits=edits, folded=frozenset(map(without_tags, state.folded)))
+        trained = {without_tags(key): value for key, value in state.trained.items()}
+        folded = frozenset(map(without_tags, state.folded))
+        clamps = {without_tags(key): value for key, value in state.clamps.items()}
+        cuts = frozenset((without_tags(key), slot) for key, slot in state.cuts)
+        frozen = frozenset(map(without_tags, state.frozen))
+        stops = tuple(replace(b, node=without_tags(b.node)) for b in state.breakpoints)
+        state = replace(state, edits=edits, trained=trained, folded=folded)
+        state = replace(state, clamps=clamps, cuts=cuts, frozen=frozen, breakpoints=stops)
     loaded = Loaded(
         state,
         title=clean_title(document.title),
-        notes=notes,
-        chapters=_chapters(document, faults),
         ext=_extensions(document, faults),
         graph=graph,
     )
     return _standing_in(loaded, of_scene.found[0], faults) if stands_in else loaded
 
 
-def _graph(document: Scene1, faults: Faults, budget: Budget) -> Whole | None:
+def _graph(document: Scene2, faults: Faults, budget: Budget) -> Whole | None:
     """None when there is none, or a faulty one."""
     if document.graph is None:
         return None
@@ -297,7 +296,7 @@ def _graph(document: Scene1, faults: Faults, budget: Budget) -> Whole | None:
     return None if len(faults.found) > before else graph
 
 
-def _parameters(document: Scene1, faults: Faults) -> dict[str, Value]:
+def _parameters(document: Scene2, faults: Faults) -> dict[str, Value]:
     scene = SCENES.get(document.scene)
     if scene is None:
         name = clean(document.scene, 60)
@@ -373,7 +372,72 @@ def _arrays(
     return arrays
 
 
-def _folded(document: Scene1, faults: Faults) -> frozenset[str]:
+def _training(document: Scene2, budget: Budget, faults: Faults) -> dict[str, Any]:
+    """The fields of the state that are about training. An update without its parameters is the first one:
+    opening a file trains nothing."""
+    trained = _arrays(document.trained, "$.trained", LIMITS.edits, budget, faults)
+    if document.recipe is None:
+        return {}
+    if _bounded(faults, len(document.recipe.frozen), LIMITS.frozen, "$.recipe.frozen", tr("entries")):
+        for i, pattern in enumerate(document.recipe.frozen):
+            if not _is_name(pattern, LIMITS.key):
+                faults.add("invalid", tr("this can not be the name of a leaf"), f"$.recipe.frozen[{i}]")
+    recipe = Recipe(**msgspec.structs.asdict(document.recipe) | {"frozen": tuple(document.recipe.frozen)})
+    try:
+        training.check(recipe)
+    except SceneError as error:
+        faults.add("invalid", sentence(error), "$.recipe")
+    update = document.update if trained else 0
+    return {"recipe": recipe, "update": update, "trained": trained if update else {}}
+
+
+def _clamps(document: Scene2, budget: Budget, faults: Faults) -> dict[str, np.ndarray]:
+    arrays = _arrays(document.clamps, "$.clamps", LIMITS.alterations, budget, faults)
+    for key, array in arrays.items():
+        if not np.all(np.isfinite(array)):
+            faults.add("invalid", tr("a node can only be held at finite numbers"), inside("$.clamps", key))
+    return {key: array.astype(np.float64) for key, array in arrays.items()}
+
+
+def _cuts(document: Scene2, faults: Faults) -> frozenset[tuple[str, int]]:
+    if not _bounded(faults, len(document.cuts), LIMITS.alterations, "$.cuts", tr("entries")):
+        return frozenset()
+    for i, cut in enumerate(document.cuts):
+        if cut is None:  # its fault has been told
+            continue
+        if not _is_name(cut.node, LIMITS.key):
+            faults.add("invalid", tr("this can not be the name of a node"), f"$.cuts[{i}].node")
+        if not 0 <= cut.input < LIMITS.inputs:
+            problem = tr("expected a whole number from 0 to {most}").format(most=LIMITS.inputs - 1)
+            faults.add("invalid", problem, f"$.cuts[{i}].input")
+    return frozenset((cut.node, cut.input) for cut in document.cuts if cut is not None)
+
+
+def _frozen(document: Scene2, faults: Faults) -> frozenset[str]:
+    if not _bounded(faults, len(document.frozen), LIMITS.alterations, "$.frozen", tr("entries")):
+        return frozenset()
+    for i, key in enumerate(document.frozen):
+        if not _is_name(key, LIMITS.key):
+            faults.add("invalid", tr("this can not be the name of a leaf"), f"$.frozen[{i}]")
+    return frozenset(document.frozen)
+
+
+def _breakpoints(document: Scene2, faults: Faults) -> tuple[Breakpoint, ...]:
+    if not _bounded(faults, len(document.breakpoints), LIMITS.breakpoints, "$.breakpoints", tr("entries")):
+        return ()
+    found = []
+    for i, b in enumerate(document.breakpoints):
+        if b is None:
+            continue
+        if not _is_name(b.node, LIMITS.key):
+            faults.add("invalid", tr("this can not be the name of a node"), f"$.breakpoints[{i}].node")
+        if not 0 <= b.bound < math.inf:
+            faults.add("invalid", tr("expected a number from 0 on"), f"$.breakpoints[{i}].bound")
+        found.append(Breakpoint(b.kind, b.node, b.bound, b.on))
+    return tuple(found)
+
+
+def _folded(document: Scene2, faults: Faults) -> frozenset[str]:
     if not _bounded(faults, len(document.folded), LIMITS.folded, "$.folded", tr("entries")):
         return frozenset()
     for i, path in enumerate(document.folded):
@@ -382,7 +446,7 @@ def _folded(document: Scene1, faults: Faults) -> frozenset[str]:
     return frozenset(document.folded)
 
 
-def _chapters(document: Scene1, faults: Faults) -> tuple[UserChapter, ...]:
+def _chapters(document: Scene2, faults: Faults) -> tuple[UserChapter, ...]:
     if not _bounded(faults, len(document.chapters), LIMITS.chapters, "$.chapters", tr("entries")):
         return ()
     chapters: dict[str, UserChapter] = {}
@@ -399,13 +463,26 @@ def _chapters(document: Scene1, faults: Faults) -> tuple[UserChapter, ...]:
         if not 0 <= chapter.start <= chapter.stop <= LIMITS.moment:
             problem = tr("expected 0 ≤ start ≤ stop ≤ {most}").format(most=int(LIMITS.moment))
             faults.add("invalid", problem, place + ".start")
+        if _bounded(faults, len(chapter.frame), LIMITS.frame, place + ".frame", tr("entries")):
+            for j, key in enumerate(chapter.frame):
+                if not _is_name(key, LIMITS.key):
+                    faults.add("invalid", tr("this can not be the name of a node"), f"{place}.frame[{j}]")
         chapters[chapter.id] = UserChapter(
-            chapter.id, clean_title(chapter.title), text, chapter.start, chapter.stop, camera(chapter.camera)
+            chapter.id,
+            clean_title(chapter.title),
+            text,
+            chapter.start,
+            chapter.stop,
+            tuple(chapter.frame),
+            camera(chapter.camera),
         )
+    of_scene = {c.id for c in SCENES[document.scene].chapters} if document.scene in SCENES else set()
+    for id in of_scene & chapters.keys():  # a name that only a later scene has taken
+        chapters[id] = replace(chapters[id], id=own_id(of_scene | {c.id for c in chapters.values()}))
     return tuple(chapters.values())
 
 
-def _extensions(document: Scene1, faults: Faults) -> dict[str, bytes]:
+def _extensions(document: Scene2, faults: Faults) -> dict[str, bytes]:
     if not _bounded(faults, len(document.ext), LIMITS.extensions, "$.ext", tr("entries")):
         return {}
     kept = {name: bytes(raw) for name, raw in document.ext.items()}

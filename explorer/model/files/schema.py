@@ -83,8 +83,6 @@ class Graph1(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Scene1(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Reads a newer file: what it does not know is dropped."""
-
     format: str
     version: int
     min_reader: int = 1
@@ -132,19 +130,97 @@ class StrictScene1(Scene1, frozen=True, kw_only=True, forbid_unknown_fields=True
     edits: Mapping[str, StrictArray1] = {}
 
 
+class Chapter2(Chapter1, frozen=True, kw_only=True, omit_defaults=True):
+    frame: Sequence[str] = ()
+
+
+class Recipe2(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    optimizer: str = "sgd"
+    lr: float = 0.1
+    schedule: str = "constant"
+    clip: float = 0.0
+    frozen: Sequence[str] = ()
+    patience: Int64 = 0
+    epochs: Int64 = 50
+
+
+class Cut2(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    node: str
+    input: Int64 = 0
+
+
+class Breakpoint2(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    kind: Literal["below", "above", "saturates", "nan"]
+    node: str
+    bound: float = 0.0
+    on: bool = True
+
+
+class Scene2(Scene1, frozen=True, kw_only=True, omit_defaults=True):
+    """Reads a newer file: what it does not know is dropped."""
+
+    recipe: Recipe2 | None = None
+    update: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    trained: Mapping[str, Array1] = {}
+    chapters: Sequence[Chapter2] = ()
+    clamps: Mapping[str, Array1] = {}
+    cuts: Sequence[Cut2] = ()
+    frozen: Sequence[str] = ()
+    breakpoints: Sequence[Breakpoint2] = ()
+
+
+class StrictChapter2(Chapter2, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class StrictRecipe2(Recipe2, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class StrictCut2(Cut2, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class StrictBreakpoint2(Breakpoint2, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class StrictScene2(Scene2, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Reads a file of version 2: an unknown field is a mistake."""
+
+    recipe: StrictRecipe2 | None = None
+    trained: Mapping[str, StrictArray1] = {}
+    clamps: Mapping[str, StrictArray1] = {}
+    cuts: Sequence[StrictCut2] = ()
+    breakpoints: Sequence[StrictBreakpoint2] = ()
+    view: StrictView1 = StrictView1()
+    chapters: Sequence[StrictChapter2] = ()
+    graph: StrictGraph1 | None = None
+    edits: Mapping[str, StrictArray1] = {}
+
+
+def _from_1(old: Scene1) -> Scene2:
+    """What is new in version 2 has its default."""
+    chapters = [c and Chapter2(**msgspec.structs.asdict(c)) for c in old.chapters]  # None: a fault was told
+    return Scene2(**msgspec.structs.asdict(old) | {"chapters": chapters})
+
+
 @dataclass(frozen=True)
 class Version:
-    strict: type[Scene1]
-    lax: type[Scene1]
+    strict: type[Any]
+    lax: type[Any]
     upgrade: Callable[[Any], Any] | None = None  # from this version's structs to the next one's
 
 
-VERSIONS: dict[int, Version] = {1: Version(StrictScene1, Scene1)}
+VERSIONS: dict[int, Version] = {
+    1: Version(StrictScene1, Scene1, _from_1),
+    2: Version(StrictScene2, Scene2),
+}
 VERSION = max(VERSIONS)
 MIN_READER = 1  # the oldest program that can show what this one writes
 
 
-def upgraded(document: Any, version: int) -> Scene1:
+def upgraded(document: Any, version: int) -> Scene2:
     """The document of that version as one of the present version, one step at a time."""
     for step in range(version, VERSION):
         upgrade = VERSIONS[step].upgrade

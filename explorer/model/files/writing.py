@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ import numpy as np
 
 from explorer.model.files import graphs, schema
 from explorer.model.files.atomic import Snapshot, write_atomic
-from explorer.model.files.limits import FileError, clean, clean_text, clean_title
+from explorer.model.files.limits import FileError, clean, clean_text, clean_title, uncollected
 from explorer.model.files.reading import (
-    UserChapter,
     camera,
     decode,
     file_name,
@@ -26,19 +25,18 @@ from explorer.model.files.reading import (
     stretch,
 )
 from explorer.model.files.schema import FORMAT, MIN_READER, VERSION
-from explorer.model.state import State
+from explorer.model.state import Breakpoint, Recipe, State, UserChapter
 from explorer.model.text import tr
 from explorer.model.version import version
 from explorer.model.whole import OWN, Whole
 from scenes import SCENES
 
 
+@uncollected()
 def encode(
     state: State,
     *,
     title: str = "",
-    notes: str = "",
-    chapters: Sequence[UserChapter] = (),
     ext: Mapping[str, bytes] | None = None,
     graph: Whole | None = None,
 ) -> bytes:
@@ -58,11 +56,18 @@ def encode(
         "folded": sorted(state.folded),
         "view": {name: value for name, value in view.items() if value != usual[name]},
         "title": clean_title(title),
-        "notes": _split(notes),
-        "chapters": [_chapter(chapter) for chapter in chapters],
+        "notes": _split(state.notes),
+        "chapters": [_chapter(chapter) for chapter in state.chapters],
         "ext": dict(ext or {}),
         "graph": graphs.written(graph) if graph else None,
+        "recipe": _recipe(state.recipe) if state.recipe else None,
+        "update": state.update,
+        "cuts": [schema.Inline(node=key, input=slot) for key, slot in sorted(state.cuts)],
+        "frozen": sorted(state.frozen),
+        "breakpoints": [schema.Inline(vars(b) | {"bound": float(b.bound)}) for b in state.breakpoints],
         "edits": {key: schema.from_array(value) for key, value in state.edits.items()},
+        "clamps": {key: schema.from_array(value) for key, value in state.clamps.items()},
+        "trained": {key: schema.from_array(value) for key, value in state.trained.items()},
     }
     head = {"format": FORMAT, "version": VERSION, "min_reader": MIN_READER, "app": version()}
     written = {name: value for name, value in sections.items() if value}
@@ -74,8 +79,6 @@ def save(
     state: State,
     *,
     title: str = "",
-    notes: str = "",
-    chapters: Sequence[UserChapter] = (),
     ext: Mapping[str, bytes] | None = None,
     graph: Whole | None = None,
     expected: Snapshot | None = None,
@@ -88,8 +91,6 @@ def save(
     name = file_name(path)
     extras: dict[str, Any] = {
         "title": title,
-        "notes": notes,
-        "chapters": chapters,
         "ext": ext,
         "graph": graph,
     }
@@ -144,20 +145,29 @@ def anyhow(state: State, extras: Mapping[str, Any]) -> bytes:
 def _by_hand(value: Any) -> Any:
     if isinstance(value, Whole):
         return {"loss": value.loss, "rows": [row._asdict() for row in value.rows]}
+    if isinstance(value, UserChapter | Breakpoint):
+        return vars(value)
     return value.tolist() if isinstance(value, np.ndarray) and value.dtype != object else repr(value)
 
 
-def _chapter(chapter: UserChapter) -> dict[str, Any]:
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    numbers = {"lr": float(recipe.lr), "clip": float(recipe.clip), "frozen": list(recipe.frozen)}
+    return schema.Inline(vars(recipe) | numbers)
+
+
+def _chapter(chapter: UserChapter) -> schema.Inline:
+    """One line of the file, the whole text too."""
     framed = camera(chapter.camera)
     item = {
         "id": chapter.id,
         "title": clean_title(chapter.title),
-        "text": _split(chapter.text),
+        "text": clean_text(chapter.text),
         "start": float(chapter.start),
         "stop": float(chapter.stop),
+        "frame": list(chapter.frame),
         "camera": [float(x) for x in framed or ()],
     }
-    return {name: value for name, value in item.items() if value or name == "id"}
+    return schema.Inline({name: value for name, value in item.items() if value or name == "id"})
 
 
 def _split(text: str) -> str | list[str]:

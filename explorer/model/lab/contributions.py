@@ -93,16 +93,29 @@ class Split:
 
     def nodes(self, row: int, column: int) -> tuple[int, ...]:
         """The nodes of one cell: the loss, everything between it and the use, the leaf."""
+        wanted, consumers, _ = self._between(row, column)
+        return (*sorted(wanted | consumers | {self.losses[row]}, reverse=True), self.leaf)
+
+    def ways(self, row: int, column: int) -> tuple[tuple[int, int], ...]:
+        """All edges of one cell as (input, consumer): from the leaf through the use to the loss."""
+        wires = wiring(self.trace.graph)
+        wanted, consumers, below = self._between(row, column)
+        uses = [(self.leaf, i) for i in sorted(consumers & wanted)]
+        inner = sorted(wanted - consumers)
+        return (*uses, *((j, i) for i in inner for _, j in wires.receivers[i] if below[j]))
+
+    def _between(self, row: int, column: int) -> tuple[set[int], set[int], bytearray]:
+        """What lies between the loss and the use, both included; the consumers; what depends on them."""
         wires, loss = wiring(self.trace.graph), self.losses[row]
         consumers = {use.consumer for use in self.uses[column].uses}
         below = bytearray(loss + 1)
         for i in range(min(consumers), loss + 1):
-            below[i] = i in consumers or any(below[j] for j in wires.inputs[i] if j >= min(consumers))
+            below[i] = i in consumers or any(below[j] for _, j in wires.receivers[i] if j >= min(consumers))
         wanted = {loss} if below[loss] else set()
         for i in range(loss, min(consumers) - 1, -1):
             if i in wanted and i not in consumers:
-                wanted |= {j for j in wires.inputs[i] if below[j]}
-        return (*sorted(wanted | consumers | {loss}, reverse=True), self.leaf)
+                wanted |= {j for _, j in wires.receivers[i] if below[j]}
+        return wanted, consumers, below
 
 
 def loss_terms(trace: Trace) -> list[tuple[int, np.ndarray]]:
@@ -113,7 +126,7 @@ def loss_terms(trace: Trace) -> list[tuple[int, np.ndarray]]:
     while waiting:
         i = max(waiting)
         waiting.remove(i)
-        op, carrying = wires.ops[i], [j for j in wires.inputs[i] if wires.needs[j]]
+        op, carrying = wires.ops[i], [j for _, j in wires.receivers[i]]
         sums = op is not None and (
             op.name in ("add", "add_n") or (op.name in ("multiply", "divide") and len(carrying) == 1)
         )
@@ -142,7 +155,7 @@ def split(trace: Trace, leaf: int, progress: Progress | None = None) -> Split:
     stacks = sweep(trace, rows, wanted, progress=progress)
     sizes = _sizes(trace, by_time, stacks, len(seeds))
     uncut = sizes
-    if wires.cuts:
+    if wires.truncated:
         free = sweep(trace, rows, wanted, through_cuts=True, progress=progress)
         uncut = _sizes(trace, by_time, free, len(seeds))
     return Split(

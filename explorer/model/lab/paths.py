@@ -60,7 +60,7 @@ def routes(trace: Trace, source: int, target: int, k: int = 5, progress: Progres
     if source >= target or start is None or not wires.needs[source]:
         return Routes(trace, source, target, empty, (), False)
     below = leading_to(wires, [source], target)
-    between = _between(wires.inputs, below, source, target)
+    between = _between(wires.receivers, below, source, target)
     if not between:
         return Routes(trace, source, target, empty, (), False)
     scalar = all(trace.values[i].ndim == 0 for i in between)
@@ -72,7 +72,7 @@ def routes(trace: Trace, source: int, target: int, k: int = 5, progress: Progres
     return Routes(trace, source, target, gradient, tuple(made), scalar)
 
 
-def _between(inputs: list[tuple[int, ...]], below: bytearray, source: int, target: int) -> list[int]:
+def _between(receivers: list[list[tuple[int, int]]], below: bytearray, source: int, target: int) -> list[int]:
     """Nodes on a way from source to target, latest first."""
     if not below[target]:
         return []
@@ -82,7 +82,7 @@ def _between(inputs: list[tuple[int, ...]], below: bytearray, source: int, targe
     for i in range(target, source - 1, -1):
         if wanted[i]:
             order.append(i)
-            for j in inputs[i] if i != source else ():
+            for _, j in receivers[i] if i != source else ():
                 wanted[j] |= below[j]
     return order
 
@@ -118,7 +118,7 @@ def _beam(
             if i == source:
                 best = stack
                 break
-            for slot, j in enumerate(wires.inputs[i]):
+            for slot, j in wires.receivers[i]:
                 if j in between:
                     arrived.setdefault(j, []).append((stack_sent(trace, i, slot, stack), i, slot))
     if source not in links:

@@ -40,9 +40,28 @@ class Wiring:
         for i, inputs in enumerate(self.inputs):
             for j in dict.fromkeys(inputs):
                 self.consumers[j].append(i)
-        self.cuts = [i for i, op in enumerate(self.ops) if op is not None and op.name == "stop_gradient"]
+        self.stops = [i for i, op in enumerate(self.ops) if op is not None and op.name == "stop_gradient"]
+        self.cuts = {(i, k) for i, k in graph.cuts if i not in graph.held}
+        self.receivers = [graph.receivers(i) for i in range(self.size)]
+        self.uncut = self._uncut(graph)
         self.quantities = self._quantities()
         self.states = tuple(base for base, steps in self.quantities.items() if self._goes_on(steps))
+
+    @property
+    def truncated(self) -> bool:
+        """Whether a gradient is stopped somewhere, by the scene or by the user."""
+        return bool(self.stops or self.cuts)
+
+    def _uncut(self, graph: Graph) -> list[list[tuple[int, int]]]:
+        """`receivers` if the user had cut no edge."""
+        if not self.cuts:
+            return self.receivers
+        needs = [bool(n) if op is None else False for op, n in zip(self.ops, self.needs, strict=True)]
+        found: list[list[tuple[int, int]]] = []
+        for i, inputs in enumerate(self.inputs):
+            found.append([] if i in graph.held else [(k, j) for k, j in enumerate(inputs) if needs[j]])
+            needs[i] = needs[i] or bool(found[i])
+        return found
 
     def _quantities(self) -> dict[str, dict[int, tuple[int, ...]]]:
         """`h` -> time -> its nodes (several in scalar form): names like h_3 or h_3[0] that get a gradient.
@@ -75,7 +94,7 @@ class Wiring:
                 if self.ops[node] is None:
                     continue
                 for consumer in self.consumers[node]:
-                    ends = self.consumers[consumer] if consumer in self.cuts else [consumer]
+                    ends = self.consumers[consumer] if consumer in self.stops else [consumer]
                     if any(self.times[end] not in (None, time) for end in ends):
                         return True
         return False
@@ -124,6 +143,7 @@ def sweep(
     if not seeds or not wanted:
         return {}
     wires = wiring(trace.graph)
+    receivers = wires.uncut if through_cuts else wires.receivers
     first, last = min(wanted), seeds[0][0]
     below = leading_to(wires, wanted, last)
     starts: dict[int, tuple[int, Stack]] = {}
@@ -146,8 +166,8 @@ def sweep(
             stack = arrived
             if i in keep:
                 kept[i] = stack
-            for slot, j in enumerate(wires.inputs[i]):
-                if below[j] and wires.needs[j]:
+            for slot, j in receivers[i]:
+                if below[j]:
                     sent = stack_sent(trace, i, slot, stack, through_cuts=through_cuts)
                     before = stacks.get(j)
                     stacks[j] = sent if before is None else _sum(before, sent)

@@ -77,7 +77,18 @@ def panel(id: str, heading: str, area: Qt.DockWidgetArea) -> Callable[[type[Pane
 
 def load_panels() -> None:
     """Import every panel file, in the order in which they stand in the window."""
-    from explorer.view.panels import chapters, gallery, inspector, lab, outline, parameters, timeline
+    from explorer.view.panels import (
+        breakpoints,
+        chapters,
+        gallery,
+        inspector,
+        lab,
+        outline,
+        parameters,
+        plot,
+        timeline,
+        training,
+    )
 
-    files = (gallery, chapters, outline, parameters, inspector, timeline, lab)
+    files = (gallery, chapters, outline, parameters, inspector, timeline, training, plot, breakpoints, lab)
     assert {m.__name__.rpartition(".")[2] for m in files} == set(PANELS)

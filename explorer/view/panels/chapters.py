@@ -1,11 +1,18 @@
-"""Chapters: what the scene has to say, page by page, with its formulas, misprints and source."""
+"""Chapters: what the scene has to say, page by page, what its user adds, formulas, misprints and source."""
 
 from __future__ import annotations
 
 import re
 
-from PySide6.QtCore import Qt, QUrl
-from PySide6.QtGui import QTextCharFormat, QTextCursor, QTextDocument
+from PySide6.QtCore import QSize, Qt, QUrl
+from PySide6.QtGui import (
+    QKeyEvent,
+    QKeySequence,
+    QShortcut,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+)
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -13,19 +20,23 @@ from PySide6.QtWidgets import (
     QListWidgetItem,
     QScrollArea,
     QSplitter,
+    QStackedWidget,
     QTextBrowser,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
+from explorer.model import chapters
 from explorer.model.actions import ACTIONS, open_chapter
 from explorer.model.text import language, tr
+from explorer.view.chapter_editor import PageEditor
 from explorer.view.fonts import ui_font
 from explorer.view.formula import FormulaLabel
 from explorer.view.icons import icon
 from explorer.view.panels import Panel, panel
 
+NOTES = ""  # where no chapter is read: the summary and the notes
 _PLACES = {
     "": QTextCharFormat.VerticalAlignment.AlignNormal,
     "_": QTextCharFormat.VerticalAlignment.AlignSubScript,
@@ -99,21 +110,37 @@ class Prose(QTextBrowser):
 
 @panel("chapters", "Chapters", Qt.DockWidgetArea.LeftDockWidgetArea)
 class Chapters(Panel):
-    """The chapters of the scene; a click goes to the first moment of one."""
+    """The chapters of the scene and the user's own; a click goes to the first moment of one.
+
+    The last line stands for the summary, below which the user's notes are.
+    """
+
+    edited: tuple[str, str] | None = None  # the scene and the page that are open for writing
 
     def build(self) -> QWidget:
         self.list = QListWidget()
         self.list.setAccessibleName(tr("Chapters"))
         self.list.setWordWrap(True)
+        self.list.setIconSize(QSize(14, 14))
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.itemClicked.connect(self._chosen)
         self.list.itemActivated.connect(self._chosen)
+        listing = QWidget()
+        column = QVBoxLayout(listing)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(self.list, 1)
+        column.addLayout(self._tools())
         self.prose = Prose()
+        self.editor = PageEditor(self.session)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.prose)
+        self.pages.addWidget(self.editor)
         reading = QWidget()
         column = QVBoxLayout(reading)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addWidget(self.prose, 1)
+        column.addWidget(self.pages, 1)
         buttons = QHBoxLayout()
         for name in ("previous_chapter", "next_chapter"):
             button = QToolButton()
@@ -135,36 +162,117 @@ class Chapters(Panel):
         scroll.setWidgetResizable(True)
         scroll.setWidget(self.formulas)
         self.splitter = QSplitter(Qt.Orientation.Vertical)
-        self.splitter.addWidget(self.list)
+        self.splitter.addWidget(listing)
         self.splitter.addWidget(reading)
         self.splitter.addWidget(scroll)
-        self.splitter.setSizes([150, 260, 170])
+        self.splitter.setSizes([190, 260, 130])
         return self.splitter
+
+    def _tools(self) -> QHBoxLayout:
+        """What can be done to one's own chapters; in the list also by keys."""
+        row = QHBoxLayout()
+        row.setContentsMargins(4, 0, 4, 0)
+        row.setSpacing(2)
+        self.tools: dict[str, QToolButton] = {}
+        for name, symbol, words, key, run in (
+            ("add", "plus", tr("Add a chapter"), "", self.add),
+            ("edit", "edit", tr("Edit this page"), "F2", self._toggle_editing),
+            ("up", "chevron-up", tr("Move this chapter up"), "Alt+Up", lambda: self._move(-1)),
+            ("down", "chevron-down", tr("Move this chapter down"), "Alt+Down", lambda: self._move(+1)),
+            ("delete", "close", tr("Delete this chapter"), "Del", self._delete),
+        ):
+            button = QToolButton()
+            button.setIcon(icon(symbol, self.theme.ink))
+            button.setToolTip(f"{words} ({key or ACTIONS['add_chapter'].keys[0]})")
+            button.setAccessibleName(words)
+            button.setAutoRaise(True)
+            button.clicked.connect(run)
+            row.addWidget(button)
+            self.tools[name] = button
+            if key:  # only while the list has the keyboard
+                shortcut = QShortcut(QKeySequence(key), self.list)
+                shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
+                shortcut.activated.connect(button.click)
+        self.tools["edit"].setCheckable(True)
+        row.addStretch(1)
+        return row
 
     def _chosen(self, item: QListWidgetItem) -> None:
         id = item.data(Qt.ItemDataRole.UserRole)
         if id:
             open_chapter(self.session, id)
+        elif id is not None:
+            self.session.update(chapter=NOTES)
+
+    # The user's own
+
+    def add(self) -> None:
+        """A chapter of one's own from this moment on, open for writing."""
+        if chapters.add(self.session) is not None:
+            self._edit(True)
+
+    def write_notes(self) -> None:
+        """The notes, open for writing."""
+        self.session.update(chapter=NOTES)
+        self._edit(True)
+
+    def _edit(self, on: bool) -> None:
+        self.session.settle()
+        page = chapters.page(self.session)
+        self.edited = (self.session.state.scene, page.id if page else NOTES) if on else None
+        self._show_page()
+        if on:
+            self.show()
+            self.raise_()
+            self.editor.begin()
+        else:
+            self.list.setFocus()
+
+    def _toggle_editing(self) -> None:
+        self._edit(self.edited is None)
+
+    def _move(self, by: int) -> None:
+        chapters.move(self.session, self.session.state.chapter, by)
+
+    def _delete(self) -> None:
+        chapters.delete(self.session, self.session.state.chapter)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape and self.edited:
+            self._edit(False)
+        else:
+            super().keyPressEvent(event)
+
+    # Following the session
 
     def refresh(self, changed: frozenset[str]) -> None:
         if changed & {"recording", "parameters", "everything"}:
             self._fill()
-        if changed & {"recording", "chapter", "everything", "parameters"}:
+        if changed & {"recording", "parameters", "chapters", "everything"}:
+            self._fill_list()
+        if changed & {"recording", "chapter", "chapters", "notes", "everything", "parameters"}:
             self._show_page()
 
-    def _fill(self) -> None:
+    def _fill_list(self) -> None:
         self.list.clear()
-        scene, recording = self.session.scene, self.session.recording
-        if scene is None or recording is None:
+        if self.session.scene is None:
             hint = QListWidgetItem(tr("Open a scene: its chapters appear here."))
             hint.setFlags(Qt.ItemFlag.NoItemFlags)
             self.list.addItem(hint)
-        else:
-            for number, chapter in enumerate(scene.chapters, 1):
-                title = chapter.title.fill(recording.parameters)[language()]
-                item = QListWidgetItem(f"{number}  {title}")
-                item.setData(Qt.ItemDataRole.UserRole, chapter.id)
-                self.list.addItem(item)
+            return
+        for number, page in enumerate(chapters.pages(self.session), 1):
+            item = QListWidgetItem(f"{number}  {page.title}")
+            item.setData(Qt.ItemDataRole.UserRole, page.id)
+            if page.own is not None:
+                item.setIcon(icon("pen", self.theme.faint_ink))
+                item.setToolTip(tr("Your own chapter"))
+            self.list.addItem(item)
+        item = QListWidgetItem(icon("note", self.theme.faint_ink), tr("Summary and your notes"))
+        item.setData(Qt.ItemDataRole.UserRole, NOTES)
+        self.list.addItem(item)
+
+    def _fill(self) -> None:
+        scene = self.session.scene
         while self.formula_column.count():
             widget = self.formula_column.takeAt(0).widget()
             if widget is not None:
@@ -199,20 +307,36 @@ class Chapters(Panel):
         self.formula_column.addWidget(label)
 
     def _show_page(self) -> None:
-        scene, recording, chosen = self.session.scene, self.session.recording, self.session.state.chapter
-        if scene is None or recording is None:
-            self.prose.show_markdown(tr("A chapter is a stretch of the timeline with a text and a view."))
-            return
+        session = self.session
+        page = chapters.page(session)
+        id = page.id if page else NOTES
+        own = page.own if page else None
+        has_scene = session.scene is not None
+        mine = [c.id for c in session.state.chapters]
+        if self.edited != (session.state.scene, id):
+            self.edited = None
         for row in range(self.list.count()):
             item = self.list.item(row)
-            if item.data(Qt.ItemDataRole.UserRole) == chosen:
+            if item.data(Qt.ItemDataRole.UserRole) == id:
                 self.list.setCurrentItem(item)
-        chapter = next((c for c in scene.chapters if c.id == chosen), None)
-        if chapter is None:
-            self.list.clearSelection()
-            self.prose.show_markdown(scene.summary[language()])
+        self.tools["add"].setEnabled(has_scene)
+        self.tools["edit"].setEnabled(has_scene and (page is None or own is not None))
+        self.tools["edit"].setChecked(self.edited is not None)
+        self.tools["up"].setEnabled(own is not None and own.id != mine[0])
+        self.tools["down"].setEnabled(own is not None and own.id != mine[-1])
+        self.tools["delete"].setEnabled(own is not None)
+        self.pages.setCurrentWidget(self.editor if self.edited else self.prose)
+        if self.edited:
+            self.editor.show_page(own)
+        elif not has_scene:
+            self.prose.show_markdown(tr("A chapter is a stretch of the timeline with a text and a view."))
+        elif page is not None:
+            empty = tr("Nothing is written here yet: the pencil above opens this chapter for writing.")
+            self.prose.show_markdown(page.text or empty)
         else:
-            self.prose.show_markdown(chapter.text.fill(recording.parameters)[language()])
+            assert session.scene is not None
+            summary, notes = session.scene.summary[language()], session.state.notes
+            self.prose.show_markdown(f"{summary}\n\n---\n\n{notes}" if notes.strip() else summary)
 
 
 def source_words(source: str) -> str:

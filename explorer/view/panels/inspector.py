@@ -7,8 +7,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from autograd import check_gradients
-from explorer.model import playback, text
-from explorer.model.session import leaf_key
+from explorer.model import playback, text, what_if
+from explorer.model.session import ALTERATIONS, leaf_key
 from explorer.model.text import tr
 from explorer.view import paint
 from explorer.view.fonts import ui_font
@@ -42,7 +42,7 @@ class Inspector(Panel):
 
     def refresh(self, changed: frozenset[str]) -> None:
         node = self.node
-        if changed & {"recording", "everything", "parameters"} or node != self._node:
+        if changed & {"recording", "everything", "parameters", *ALTERATIONS} or node != self._node:
             self._node = node
             self._make()
         if node is not None and changed & {"t", "trace", "selection", "everything", "recording"}:
@@ -84,6 +84,8 @@ class Inspector(Panel):
         kind = op.name if op else self._kind_words(str(graph.kinds[node]))
         size = text.shape(graph.values[node].shape) or tr("a number")
         self._line(column, " · ".join(w for w in (kind, size, where.strip()) if w), faint=True)
+        for words in what_if.box_words(self.session, (node,)):
+            self._line(column, words).setFont(ui_font(13, bold=True))
         if op is not None:
             column.addWidget(FormulaLabel(op.formula, pixel_size=16))
             for partial in op.partials:
@@ -223,7 +225,8 @@ class Inspector(Panel):
         if not np.isfinite(value):
             self.host.say(tr("{name} takes a number, such as -0.25").format(name=self._key()))
             return
-        array = self.session.trace.values[node].copy()
+        shown = self.session.trace.value(node, self.session.state.t)
+        array = (self.session.trace.values[node] if shown is None else shown).copy()
         array[index] = value
         try:
             self.session.edit(node, array, merge=dragging)
@@ -235,9 +238,10 @@ class Inspector(Panel):
         return leaf_key(self.session.trace.graph, self.node)
 
     def _check(self) -> None:
-        recording, node = self.session.recording, self.node
-        assert recording is not None and node is not None
-        report = check_gradients(recording.loss, [recording.graph.nodes[node]])[0]
+        trace, node = self.session.trace, self.node
+        assert node is not None
+        nodes = trace.graph.nodes
+        report = check_gradients(nodes[trace.loss], [nodes[node]])[0]
         words = tr("largest relative error {error}").format(error=text.number(report.error, 3))
         mark = "✓" if report.passes() else "✗"
         if report.worst:

@@ -30,8 +30,10 @@ from PySide6.QtWidgets import (
 
 from explorer.model import playback
 from explorer.model.actions import ACTIONS
+from explorer.model.breakpoints import hits
+from explorer.model.chapters import pages
 from explorer.model.session import Session
-from explorer.model.text import language, tr
+from explorer.model.text import tr
 from explorer.view.fonts import ui_font
 from explorer.view.icons import icon
 from explorer.view.panels import Panel, panel
@@ -86,7 +88,8 @@ class Scrubber(QWidget):
         stretches: list[tuple[float, float, str, str]] = [
             (0, loss, theme.value, tr("forward")),
             (loss, loss + 1, theme.loss, ""),
-            (loss + 1, trace.end, theme.gradient, tr("backward")),
+            (loss + 1, trace.backward_end, theme.gradient, tr("backward")),
+            (trace.backward_end, trace.end, theme.parameter, tr("update")),
         ]
         for a, b, colour, words in stretches:
             rect = QRectF(self.x_of(a), top, self.x_of(b) - self.x_of(a), height)
@@ -104,6 +107,7 @@ class Scrubber(QWidget):
         for mark in playback.boundaries(trace, "time")[1:-1]:
             painter.drawLine(QPointF(self.x_of(mark), top), QPointF(self.x_of(mark), top + height))
         self._paint_chapters(painter, top)
+        self._paint_stops(painter, top)
         if state.loop is not None:
             painter.setPen(QPen(QColor(theme.accent), 2))
             a, b = (self.x_of(t) for t in state.loop)
@@ -119,15 +123,12 @@ class Scrubber(QWidget):
 
     def _chapter_marks(self) -> list[tuple[float, str, str]]:
         """Where chapters begin: (x, number, title); chapters that begin together share a mark."""
-        scene, recording = self.session.scene, self.session.recording
-        if scene is None or recording is None:
-            return []
         marks: dict[int, tuple[list[str], list[str]]] = {}
-        for number, chapter in enumerate(scene.chapters, 1):
-            start, _ = self.session.chapter_range(chapter.id)
+        for number, page in enumerate(pages(self.session), 1):
+            start, _ = self.session.chapter_range(page.id)
             numbers, titles = marks.setdefault(start, ([], []))
             numbers.append(str(number))
-            titles.append(f"{number} {chapter.title.fill(recording.parameters)[language()]}")
+            titles.append(f"{number} {page.title}")
         return [(self.x_of(t), ",".join(n), "\n".join(w)) for t, (n, w) in sorted(marks.items())]
 
     def _paint_chapters(self, painter: QPainter, top: float) -> None:
@@ -140,6 +141,17 @@ class Scrubber(QWidget):
             if x - width / 2 > right + 3:
                 painter.drawText(QRectF(x - 30, 0, 60, small_height()), Qt.AlignmentFlag.AlignCenter, numbers)
                 right = x + width / 2
+
+    def _paint_stops(self, painter: QPainter, top: float) -> None:
+        """A small diamond below the bar for every moment at which a breakpoint holds."""
+        state = self.session.state
+        moments = {hit.at for hit in hits(self.session.trace, state.breakpoints)} if state.breakpoints else ()
+        painter.setPen(QPen(QColor(self.theme.canvas), 1))
+        painter.setBrush(QColor(self.theme.ink))
+        for x in sorted({round(self.x_of(t)) for t in moments}):
+            y = top + BAR
+            corners = ((x, y - 5), (x + 4.5, y), (x, y + 5), (x - 4.5, y))
+            painter.drawPolygon(QPolygonF([QPointF(*c) for c in corners]))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton and self.session.recording is not None:

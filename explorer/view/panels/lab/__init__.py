@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from explorer.model.text import tr
@@ -81,6 +82,12 @@ class Lab(Panel):
                 view.refresh(changed)
             else:
                 self._missed[id] = self._missed.get(id, frozenset()) | changed
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape and self.session.state.highlight:
+            self.session.update(highlight=())
+        else:
+            super().keyPressEvent(event)
 
     def release(self) -> None:
         """Stop whatever is still being computed; it is asked for again when it is seen again."""

@@ -120,7 +120,7 @@ class ContributionsView(View):
             self._formula = self._written_out()
             if self.split is not None and self.split.leaf != self.leaf:
                 self.split = None  # else the old one stays until the new one is there
-            if self.mode == "matrix" or wiring(trace.graph).cuts:
+            if self.mode == "matrix" or wiring(trace.graph).truncated:
                 self._ask_split()
         self._draw()
 
@@ -159,7 +159,8 @@ class ContributionsView(View):
         found = self.terms.terms
         arrived = sum(term.arrived(t) for term in found)
         so_far = text.number(self.terms.so_far(t), 4)
-        cut = " · " + tr("hatched: cut off by truncation") if wiring(self.session.trace.graph).cuts else ""
+        truncated = wiring(self.session.trace.graph).truncated
+        cut = " · " + tr("hatched: cut off by truncation") if truncated else ""
         self.sum.setText(
             self._formula
             + "\n"
@@ -292,5 +293,5 @@ class ContributionsView(View):
     def _click_cell(self, row: int, column: int) -> None:
         assert self.split is not None
         self._time = self.split.uses[column].time
-        self.light(self.split.nodes(row, column))
+        self.light_paths(self.split.ways(row, column))
         self._draw()

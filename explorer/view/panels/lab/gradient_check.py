@@ -168,7 +168,7 @@ class GradientCheckView(View):
         )
         self.verdict.setStyleSheet(f"color: {self.theme.input if passed else self.theme.gradient}")
         tried, size = sum(len(e.tried) for e in found), sum(e.size for e in found)
-        cut = not passed and wiring(self.session.trace.graph).cuts
+        cut = not passed and wiring(self.session.trace.graph).truncated
         at = next((k for k, i in enumerate(worst.tried) if i == worst.worst[worst.best]), 0)
         self.detail.setText(
             tr("{n} of {m} elements tried. Engine {engine}, differences {numeric}.").format(

@@ -1,4 +1,4 @@
-"""The strongest paths between two nodes, their factors written out; the chosen one is lit on the canvas."""
+"""The strongest paths between two nodes, their factors written out; the one that is clicked is lit."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class PathsView(View):
         self.chosen = -1
         self._kept: tuple[int, ...] = ()  # nodes of the path that was chosen
         self._asked: Any = None
+        self._visited: int | None = None  # a node that a click in the list went to: not a new source
         super().__init__(owner)
 
     def build(self, column: QVBoxLayout) -> None:
@@ -107,7 +108,10 @@ class PathsView(View):
         if fresh:
             self._fill()
         picked = self.selected()
-        if picked is not None and picked != self.source and self.start.findData(picked) >= 0:
+        if picked != self._visited:
+            self._visited = None
+        new = picked not in (self._visited, self.source) and self.start.findData(picked) >= 0
+        if picked is not None and new:
             self.source = picked
             choose(self.start, picked)
             if self.target is not None and picked >= self.target:
@@ -226,14 +230,13 @@ class PathsView(View):
         if current is not None:
             self.table.setCurrentItem(current)
         self._draw_edges(route)
-        self.light(reversed(route.nodes))
+        self.light_paths([route.nodes])
 
     def _go_to(self, item: QTreeWidgetItem) -> None:
         """Keep the path lit and make one of its nodes the current one."""
-        node = item.data(0, Qt.ItemDataRole.UserRole)
+        self._visited = item.data(0, Qt.ItemDataRole.UserRole)
         if self.routes is not None and self.chosen >= 0:
-            nodes = self.routes.found[self.chosen].nodes
-            self.light((*(n for n in reversed(nodes) if n != node), node))
+            self.light_paths([self.routes.found[self.chosen].nodes], selection=(self._visited,))
 
 
 def _factors(route: paths.Route, most: int = MOST_FACTORS) -> str:

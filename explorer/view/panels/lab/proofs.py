@@ -108,6 +108,8 @@ class ProofsView(View):
             return tr("Open a scene: its closed forms and the engine's numbers appear here.")
         if self.session.scene is not None and not self.session.scene.proofs:
             return tr("This graph has no closed forms to compare with.")
+        if self.session.altered:
+            return tr("Something is held, cut or frozen. Closed forms are those of the scene without it.")
         return ""
 
     def follow(self, changed: frozenset[str]) -> None:

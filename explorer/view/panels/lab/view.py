@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
@@ -89,6 +90,11 @@ class View(QWidget):
         """The node that is selected alone: several are a path or a cell that a view has lit."""
         selection = self.session.state.selection
         return selection[0] if len(selection) == 1 else None
+
+    def light_paths(self, paths: Iterable[Sequence[int]], **changes: Any) -> None:
+        """Light paths on the canvas, each in the order of its nodes; what is selected stays."""
+        joined = [node for path in paths for node in (*path, -1)]
+        self.session.update(highlight=tuple(joined[:-1]), **changes)
 
     def light(self, nodes: Iterable[int]) -> None:
         """Mark nodes on the canvas; the last one is the one that the inspector shows."""
