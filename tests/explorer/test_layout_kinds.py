@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import autograd as ag
+from autograd import Graph, scope, tensor
 from explorer.model.layout import Edge, Layout, Topology, lay_out
 from scenes import SCENES
 from tests import layout_metrics as measure
@@ -79,6 +82,31 @@ def test_the_losses_of_all_steps_come_to_the_sum_as_one_line(steps: int) -> None
 def test_few_lines_to_one_target_stay_apart() -> None:
     layout = scene("bptt", T=3)
     assert len({line(layout, f"L_{t}", "E").points[-1][1] for t in (1, 2, 3)}) == 3
+
+
+# Residual paths
+
+
+def residual(blocks: int) -> generators.Recorded:
+    with Graph() as graph:
+        x = tensor([1.0, -2.0], "x", "input")
+        for k in range(1, blocks + 1):
+            with scope(f"block {k}"):
+                W = tensor([[0.5, -1.0], [0.3, 0.2]], f"W{k}")
+                x = (ag.tanh(W @ ag.relu(x)) + x).named(f"y{k}")
+        loss = ag.sum(x * x).named("E")
+    return graph, loss
+
+
+def test_a_residual_path_is_one_straight_line_on_top() -> None:
+    layout = drawn(residual(4))
+    chain = ["x", "y1", "y2", "y3", "y4"]
+    lines = [line(layout, a, b) for a, b in itertools.pairwise(chain)]
+    assert all(e.state_line for e in lines)
+    heights = np.concatenate([e.points[:, 1] for e in lines])
+    assert np.ptp(heights) < 0.5
+    inside = [b.y for b in layout.boxes if b.scope.startswith("block")]
+    assert heights[0] <= min(inside) + 0.5
 
 
 # Attention

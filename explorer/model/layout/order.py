@@ -98,6 +98,33 @@ class Order:
                     inner = kind == "node" and self.topology.op_name(t, local) in _LINEAR
                     if inner and len(path) <= LONGEST_SPINE:
                         paths.append([*path, j])
+        if not t.spines:
+            self._find_residual_paths()
+
+    def _find_residual_paths(self) -> None:
+        """What comes in and is added to what was computed from it, on its way out, is a state line too."""
+        t = self.t
+        for port in t.in_ports:
+            start = t.index["in", port]
+            for j in sorted(self.successors[start]):
+                kind, local = t.vertices[j]
+                ends = [k for k in sorted(self.successors[j]) if t.vertices[k][0] == "out"]
+                adds = kind == "node" and self.topology.op_name(t, local) in ("add", "add_n")
+                if adds and ends and self._leads_around(start, j):
+                    t.spines.append([t.vertices[i] for i in (start, j, ends[0])])
+                    return
+
+    def _leads_around(self, start: int, goal: int) -> bool:
+        """Whether there is a way from one vertex to another besides the direct one."""
+        seen, stack = {start}, [i for i in self.successors[start] if i != goal]
+        while stack:
+            i = stack.pop()
+            if i == goal:
+                return True
+            if i not in seen:
+                seen.add(i)
+                stack += self.successors[i]
+        return False
 
     def _rank(self) -> list[int]:
         t, n = self.t, len(self.t.vertices)
