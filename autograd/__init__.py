@@ -87,7 +87,7 @@ from autograd.ops import (
     where,
 )
 from autograd.plan import Plan
-from autograd.trace import Arrival, Step, Trace
+from autograd.trace import Arrival, Order, Step, Trace
 
 __all__ = [
     "OPS",
@@ -97,6 +97,7 @@ __all__ = [
     "Graph",
     "NarrowPlan",
     "Op",
+    "Order",
     "Path",
     "Plan",
     "ScalarPlan",

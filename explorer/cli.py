@@ -701,6 +701,12 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--schedule", choices=SCHEDULES, help=tr("how the rate changes"))
     parser.add_argument("--clip", type=_number, metavar="X", help=tr("largest joint norm of the gradients"))
     parser.add_argument(
+        "--decay",
+        type=_number,
+        metavar="X",
+        help=tr("weight decay: X times a parameter is added to its gradient"),
+    )
+    parser.add_argument(
         "--freeze",
         action="append",
         metavar="NAME",
@@ -728,7 +734,7 @@ def train(options: argparse.Namespace) -> int:
     session = open_session(options)
     asked: dict[str, Any] = {
         name: getattr(options, name)
-        for name in ("epochs", "optimizer", "lr", "schedule", "clip", "patience")
+        for name in ("epochs", "optimizer", "lr", "schedule", "clip", "decay", "patience")
         if getattr(options, name) is not None
     }
     if options.freeze:

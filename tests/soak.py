@@ -76,7 +76,9 @@ def full_state(id, size=3):
         parameters=SCENES[id].defaults(),
         seed=7,
         edits=edits,
-        recipe=Recipe("adam", 0.01, "cosine", clip=1.5, frozen=("b_*", "W"), patience=3, epochs=20),
+        recipe=Recipe(
+            "adam", 0.01, "cosine", clip=1.5, decay=0.01, frozen=("b_*", "W"), patience=3, epochs=20
+        ),
         update=12,
         trained={"W": np.array([[0.5, -1.0]]), "#12": np.array(1e-320)},
         folded=frozenset({f"{id}/t=1", f"{id}/t=2/時"}),

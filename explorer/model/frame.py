@@ -6,17 +6,18 @@ how that is drawn is the painter's business.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import floor
 
 import numpy as np
 
-from autograd import Step, Trace
-from explorer.model.layout import Box, Layout
+from autograd import Order, Step, Trace
+from explorer.model.layout import Layout
 
 GHOST, COMPUTING, DONE = 0, 1, 2
+NEVER = 10**9  # the step of what does not happen
+SLOTS = 2**31  # more than any op has
 
 
 @dataclass(frozen=True)
@@ -81,81 +82,134 @@ class Frame:
         return self.trace.graph.local_derivative(*members[0])
 
 
-class _Static:
-    """What of a frame depends on trace and layout alone; kept with the layout's last trace."""
+class _Wiring:
+    """Which box and line has its turn when: what of a frame depends on the order of the steps and the layout
+    alone, and outlives an edit. All lists of lists are one array after the other, with where each begins."""
 
-    def __init__(self, trace: Trace, layout: Layout) -> None:
-        self.trace, self.layout = trace, layout
-        nodes_of_box = [layout.members.get(k, (b.node,)) for k, b in enumerate(layout.boxes)]
-        self.shown = trace.forward_step[[b.node for b in layout.boxes]]
-        self.updates = trace.update_step[[b.node for b in layout.boxes]]
-        self.computed = _Runs([trace.forward_step[list(nodes)] for nodes in nodes_of_box])
-        self.arrivals = _Runs([self._arrival_steps(b) for b in layout.boxes])
-        self.boxes_of_node: dict[int, list[int]] = {}  # where a step of the node is seen
-        for k, (box, nodes) in enumerate(zip(layout.boxes, nodes_of_box, strict=True)):
-            if box.kind != "alias":
-                for node in nodes:
-                    self.boxes_of_node.setdefault(node, []).append(k)
+    def __init__(self, order: Order, layout: Layout) -> None:
+        self.order, self.item_box = order, layout.item_box
+        boxes, items = layout.boxes, layout.topology.items
+        alias_of = np.array([-1 if i.consumer is None else i.consumer for i in items], dtype=np.int64)
+        consumer = np.where(boxes.items >= 0, alias_of[boxes.items], -1)
+        self.shown = order.forward_step[boxes.nodes]
+        self.updates = order.update_step[boxes.nodes]
+        inside, box = self._nodes_of_boxes(layout)
+        self.computed = _Runs(order.forward_step[inside], box, len(boxes))
+        self.arrivals = self._arrivals(boxes.nodes, consumer)
+        seen = consumer[box] < 0
+        self.boxes_of_node = _Index(inside[seen], box[seen])
         edges = layout.edges
-        self.edge_forward = np.array(
-            [min(int(trace.forward_step[v]) for v, _ in e.members) for e in edges], dtype=float
+        consumers, slots = edges.members.T
+        line = np.repeat(np.arange(len(edges)), np.diff(edges.member_starts))
+        self.edges_into = _Index(consumers, line)
+        _, arrived = _arrival_table(order)
+        carried = np.isin(consumers * SLOTS + slots, arrived[:, 1] * SLOTS + arrived[:, 2])
+        starts = edges.member_starts[:-1]
+        self.edge_forward = (
+            np.minimum.reduceat(order.forward_step[consumers], starts) if len(edges) else starts
         )
-        sent = [[(v, k) for v, k in e.members if trace.contributions[v][k] is not None] for e in edges]
-        self.edge_backward = np.array(
-            [max((int(trace.backward_step[v]) for v, _ in s), default=10**9) for s in sent], dtype=float
+        sent = np.where(carried, order.backward_step[consumers], -1)
+        last = np.maximum.reduceat(sent, starts) if len(edges) else starts
+        self.edge_backward = np.where(last < 0, NEVER, last)
+        # what sends along each line
+        self.senders, self.sent_on = np.stack([consumers, slots], axis=1)[carried], line[carried]
+        self.lines_of_sender = _Index(consumers[carried], line[carried])
+
+    def _nodes_of_boxes(self, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+        """Every node in every box: of a folded scope all that it hides, of others the one that they show."""
+        boxes, items = layout.boxes, layout.topology.items
+        single = np.flatnonzero(boxes.scopes < 0)
+        near = np.where(layout.item_box < 0, -1 - layout.item_box, layout.item_box)
+        hidden = np.flatnonzero(boxes.scopes[near] >= 0)
+        node_of_item = np.array([i.node for i in items], dtype=np.int64)
+        count = len(self.order.forward_step)
+        pairs = np.unique(near[hidden] * count + node_of_item[hidden])
+        box, node = (
+            np.concatenate([single, pairs // count]),
+            np.concatenate([boxes.nodes[single], pairs % count]),
         )
-        self.edge_norm = np.array([self._norm(s) for s in sent])
-        self.members = sent
+        order = np.argsort(box, kind="stable")
+        return node[order], box[order]
 
-    def _arrival_steps(self, box: Box) -> list[int]:
-        if box.node == self.trace.loss:
-            return [self.trace.forward_end]
-        arrivals = self.trace.arrivals[box.node]
-        return [a.step for a in arrivals if box.consumer is None or a.consumer == box.consumer]
+    def _arrivals(self, nodes: np.ndarray, consumer: np.ndarray) -> _Runs:
+        """When instalments of the gradients that the boxes show arrive; of an alias, those from its use."""
+        sources, arrivals = _arrival_table(self.order)
+        starts = np.searchsorted(sources, np.arange(len(self.order.forward_step) + 1))
+        lengths = starts[nodes + 1] - starts[nodes]
+        ends = np.cumsum(lengths)
+        at = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(
+            starts[nodes] - (ends - lengths), lengths
+        )
+        box = np.repeat(np.arange(len(nodes)), lengths)
+        own = (consumer[box] < 0) | (consumer[box] == arrivals[at, 1])
+        steps, box = arrivals[at[own], 0], box[own]
+        loss = np.flatnonzero(nodes == self.order.loss)
+        kept = ~np.isin(box, loss)
+        box = np.concatenate([box[kept], loss])
+        steps = np.concatenate([steps[kept], np.full(len(loss), self.order.forward_end)])
+        by_box = np.argsort(box, kind="stable")
+        return _Runs(steps[by_box], box[by_box], len(nodes))
 
-    def _norm(self, members: list[tuple[int, int]]) -> float:
-        with np.errstate(all="ignore"):  # an exploded gradient is as long as infinity
-            total = 0.0
-            for v, k in members:
-                c = self.trace.contributions[v][k]
-                assert c is not None
-                total += float(np.sum(np.square(c)))
-            return float(np.sqrt(total))
+
+class _Static:
+    """What of a frame depends on trace and layout alone."""
+
+    def __init__(self, trace: Trace, layout: Layout, wiring: _Wiring) -> None:
+        self.trace, self.layout, self.wiring = trace, layout, wiring
 
     @cached_property
     def edge_share(self) -> np.ndarray:
         """Share of the largest contribution on a log scale over four decades; at least a tenth."""
-        finite = self.edge_norm[np.isfinite(self.edge_norm)]
+        norm = self._edge_norm()
+        finite = norm[np.isfinite(norm)]
         top = float(np.max(finite, initial=0.0))
         if top == 0.0:
-            return np.zeros(len(self.edge_norm))
+            return np.zeros(len(norm))
         with np.errstate(divide="ignore", invalid="ignore"):
-            decades = 1.0 + np.log10(self.edge_norm / top) / 4.0
+            decades = 1.0 + np.log10(norm / top) / 4.0
         share = np.where(np.isfinite(decades), np.clip(decades, 0.1, 1.0), 0.0)
-        return np.where(np.isfinite(self.edge_norm), share, 1.0)
+        return np.where(np.isfinite(norm), share, 1.0)
 
-    @cached_property
-    def edges_into(self) -> dict[int, list[int]]:
-        """Consumer node -> indices of the layout's edges that lead to it."""
-        found: dict[int, list[int]] = {}
-        for k, e in enumerate(self.layout.edges):
-            for v in dict.fromkeys(v for v, _ in e.members):
-                found.setdefault(v, []).append(k)
-        return found
+    def _edge_norm(self) -> np.ndarray:
+        contributions, squares = self.trace.contributions, []
+        with np.errstate(all="ignore"):  # an exploded gradient is as long as infinity
+            for v, k in self.wiring.senders.tolist():
+                c = contributions[v][k]
+                squares.append(0.0 if c is None else float(np.vdot(c, c)))
+            sums = np.bincount(self.wiring.sent_on, squares, minlength=len(self.layout.edges))
+            return np.sqrt(sums)
 
 
 class _Runs:
     """Several lists of step numbers in one array, counted together."""
 
-    def __init__(self, lists: Sequence[Sequence[int] | np.ndarray]) -> None:
-        self.lengths = np.array([len(one) for one in lists], dtype=int)
+    def __init__(self, steps: np.ndarray, owner: np.ndarray, count: int) -> None:
+        self.lengths = np.bincount(owner, minlength=count)
         self._ends = np.concatenate([[0], np.cumsum(self.lengths)])
-        self._steps = np.array([k for one in lists for k in one], dtype=int)
+        self._steps = steps
 
     def count(self, t: float) -> np.ndarray:
         """Of each list, how many steps are done at t."""
         done = np.concatenate([[0], np.cumsum(self._steps + 1 <= t)])
         return done[self._ends[1:]] - done[self._ends[:-1]]
+
+
+class _Index:
+    """Which values stand beside a key, each once and in order."""
+
+    def __init__(self, keys: np.ndarray, values: np.ndarray) -> None:
+        pairs = np.unique(np.stack([keys, values], axis=1), axis=0)
+        self._keys, self._values = pairs[:, 0], pairs[:, 1]
+
+    def __getitem__(self, key: int) -> np.ndarray:
+        return self._values[np.searchsorted(self._keys, key) : np.searchsorted(self._keys, key, "right")]
+
+
+def _arrival_table(order: Order) -> tuple[np.ndarray, np.ndarray]:
+    """Every instalment: the node that it goes to, ascending, and (n, 3) its step, consumer and slot."""
+    rows = [(a.step, a.consumer, a.slot) for arrivals in order.arrivals for a in arrivals]
+    nodes = np.repeat(np.arange(len(order.arrivals)), [len(a) for a in order.arrivals])
+    return nodes, np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
 _last_static: list[_Static] = []
@@ -164,8 +218,11 @@ _last_static: list[_Static] = []
 def _static(trace: Trace, layout: Layout) -> _Static:
     kept = _last_static[0] if _last_static else None  # looked at once: a film is drawn in another thread
     # on the way between two layouts only places change
-    if kept is None or kept.trace is not trace or kept.layout.item_box is not layout.item_box:
-        kept = _Static(trace, layout)
+    same_layout = kept is not None and kept.wiring.item_box is layout.item_box
+    if kept is None or not same_layout or kept.trace is not trace:
+        alike = kept is not None and same_layout and kept.wiring.order is trace.order
+        wiring = kept.wiring if kept is not None and alike else _Wiring(trace.order, layout)
+        kept = _Static(trace, layout, wiring)
         _last_static[:] = [kept]
     return kept
 
@@ -173,22 +230,24 @@ def _static(trace: Trace, layout: Layout) -> _Static:
 def frame_at(trace: Trace, layout: Layout, t: float) -> Frame:
     """The frame at moment t (steps done, and the fraction of the next), 0 ≤ t ≤ trace.end."""
     static = _static(trace, layout)
+    wiring = static.wiring
     k = min(floor(t), trace.end)
     step = trace.steps[k] if k < trace.end and t > k else None
-    state = np.where(static.shown + 1 <= t, DONE, GHOST).astype(np.uint8)
+    state = np.where(wiring.shown + 1 <= t, DONE, GHOST).astype(np.uint8)
     sending = np.zeros(len(layout.boxes), dtype=bool)
     if step is not None:
-        busy = static.boxes_of_node.get(step.node, [])
+        busy = wiring.boxes_of_node[step.node]
         if step.phase in ("forward", "update"):
             state[busy] = COMPUTING
         else:
             sending[busy] = True
-    progress = static.computed.count(t) / static.computed.lengths
-    arrived, expected = static.arrivals.count(t), static.arrivals.lengths
-    flowed = np.where(static.edge_backward + 1 <= t, 2, np.where(static.edge_forward + 1 <= t, 1, 0))
-    strength = np.where(flowed == 2, static.edge_share, 0.0)
+    progress = wiring.computed.count(t) / wiring.computed.lengths
+    arrived, expected = wiring.arrivals.count(t), wiring.arrivals.lengths
+    flowed = np.where(wiring.edge_backward + 1 <= t, 2, np.where(wiring.edge_forward + 1 <= t, 1, 0))
+    back = t > trace.forward_end  # before, nothing has to be known of the gradients
+    strength = np.where(flowed == 2, static.edge_share, 0.0) if back else np.zeros(len(flowed))
     pulses = tuple(_pulses(static, step, t - k)) if step is not None else ()
-    updated = static.updates + 1 <= t
+    updated = wiring.updates + 1 <= t
     return Frame(
         trace, layout, t, state, progress, arrived, expected, sending, updated, flowed, strength, pulses
     )
@@ -196,18 +255,14 @@ def frame_at(trace: Trace, layout: Layout, t: float) -> Frame:
 
 def _pulses(static: _Static, step: Step, fraction: float) -> list[Pulse]:
     """Values run into the computing node in the first 70 % of a step; gradients leave the sending one."""
-    if step.phase in ("loss", "update"):
+    if step.phase == "forward":
+        along = min(_ease(fraction / 0.7), 1.0)
+        return [Pulse(e, along, False, 0.0) for e in static.wiring.edges_into[step.node].tolist()]
+    if step.phase != "backward":
         return []
-    along = (
-        min(_ease(fraction / 0.7), 1.0) if step.phase == "forward" else 1.0 - _ease(min(fraction / 0.9, 1.0))
-    )
-    pulses = []
-    for e in static.edges_into.get(step.node, []):
-        if step.phase == "forward":
-            pulses.append(Pulse(e, along, False, 0.0))
-        elif any(v == step.node for v, _ in static.members[e]):
-            pulses.append(Pulse(e, along, True, float(static.edge_share[e])))
-    return pulses
+    along = 1.0 - _ease(min(fraction / 0.9, 1.0))
+    lines = static.wiring.lines_of_sender[step.node].tolist()
+    return [Pulse(e, along, True, float(static.edge_share[e])) for e in lines]
 
 
 def _ease(x: float) -> float:

@@ -23,6 +23,7 @@ FINE = 400  # pieces of a curve
 BINS = 24  # of a histogram
 REACH = 4.0  # that an axis of points has at least, to either side of 0
 DECIMALS = 2  # of what is dragged
+TINY, HUGE = 1e-100, 1e100  # axes end between these
 LEVELS = (0.01, 0.05, 0.15, 0.35, 0.65, 1.0)  # of contours, as shares of the loss at the start
 Role = Literal[
     "value", "gradient", "input", "parameter", "target", "state_line", "accent", "ink", "faint_ink", "ghost"
@@ -217,7 +218,7 @@ def ravine(session: Session, t: float) -> Plot:
         tracks = optimizers.tracks(p, first=own[0], curvature=curvature)
     seen = np.abs(np.concatenate([own, *tracks.values()]))
     most = np.max(seen, axis=0, where=np.isfinite(seen), initial=0.0)
-    half = np.maximum(np.minimum(most, 1.6 * np.abs(own[0])), 0.25) * 1.12
+    half = np.clip(np.fmin(most, 1.6 * np.abs(own[0])), 0.25, HUGE) * 1.12
     lines = [*_contours(curvature, own[0], half)]
     for name, (role, dashes) in TRACKS.items():
         if name != p.optimizer:
@@ -248,8 +249,9 @@ def ravine(session: Session, t: float) -> Plot:
 
 def _contours(curvature: np.ndarray, start: np.ndarray, half: np.ndarray) -> Iterable[Line]:
     """Ellipses ½ Σ a w² = level; none where the loss has no bottom."""
-    top = 0.5 * float(np.sum(curvature * start**2))
-    if top > 0 and np.all(curvature > 0):
+    with np.errstate(all="ignore"):
+        top = 0.5 * float(np.sum(curvature * start**2))
+    if 0 < top < np.inf and np.all(curvature > TINY):
         turn = np.linspace(0.0, 2.0 * np.pi, 121)
         for share in LEVELS:
             places = np.sqrt(2 * share * top / curvature) * np.stack([np.cos(turn), np.sin(turn)], axis=1)
@@ -284,7 +286,8 @@ def _histogram(name: str, array: np.ndarray | None, end: float, role: Role) -> C
         return Chart(f"Var {name} = …", (-end, end), (0.0, 1.0))
     counts, edges = histogram(array, end)
     middles = (edges[1:] + edges[:-1]) / 2
-    variance = float(np.var(array)) if np.isfinite(array).all() else float("nan")
+    with np.errstate(all="ignore"):
+        variance = float(np.var(array))
     bars = Bars(middles, counts.astype(float), float(edges[1] - edges[0]), role)
     title = f"Var {name} = {number(variance, 3)}"
     return Chart(title, (-end, end), (0.0, float(max(counts.max(), 1)) * 1.05), bars=(bars,))
@@ -362,7 +365,8 @@ def _strips(title: str, name: str, array: np.ndarray | None, units: int, end: fl
         return Chart(f"{title} …", x, y, (zero,), x_title=tr("unit"), counted=True)
     lines, marks = [zero], []
     for k, column in enumerate(array.T, 1):
-        mean, spread = float(np.mean(column)), float(np.std(column))
+        with np.errstate(all="ignore"):
+            mean, spread = float(np.mean(column)), float(np.std(column))
         lines.append(Line(np.array([[k - 0.32, mean], [k + 0.32, mean]]), "ink", width=2.4))
         lines.append(Line(np.array([[k + 0.2, mean - spread], [k + 0.2, mean + spread]]), "ink", width=1.4))
         places = np.stack([np.full(column.size, float(k)), column], axis=1)
@@ -375,7 +379,8 @@ def _strips(title: str, name: str, array: np.ndarray | None, units: int, end: fl
 
 
 def _parameters(session: Session) -> SimpleNamespace:
-    return SimpleNamespace(**session.state.parameters)
+    assert session.recording is not None
+    return SimpleNamespace(**session.recording.parameters)
 
 
 def _node(session: Session, name: str) -> int:
@@ -394,19 +399,20 @@ def _chosen(session: Session, node: int, charts: Iterable[Chart]) -> tuple[Chart
 def _reach(x: np.ndarray) -> float:
     """A round number behind the outermost finite point."""
     far = float(np.max(np.abs(x), where=np.isfinite(x), initial=0.0))
-    return max(REACH, float(np.ceil(1.15 * far)))
+    return max(REACH, float(np.ceil(1.15 * min(far, HUGE))))
 
 
 def _end(arrays: Iterable[np.ndarray]) -> float:
-    """The largest finite size among all numbers, 1 where there is none."""
+    """The largest finite size among all numbers, 1 where all are as good as 0."""
     sizes = [np.max(np.abs(a), where=np.isfinite(a), initial=0.0) for a in arrays]
-    return float(max(sizes, default=0.0)) or 1.0
+    end = min(float(max(sizes, default=0.0)), HUGE)
+    return end if end > TINY else 1.0
 
 
 def _padded(heights: np.ndarray) -> Range:
     known = heights[np.isfinite(heights)]
-    low, high = float(known.min()), float(known.max())
-    rim = 0.08 * ((high - low) or 1.0)
+    low, high = np.clip([known.min(), known.max()], -HUGE, HUGE).tolist()
+    rim = 0.08 * (high - low if high - low > TINY else 1.0)
     return low - rim, high + rim
 
 

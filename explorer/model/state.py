@@ -48,6 +48,7 @@ class Recipe:
     lr: float = 0.1
     schedule: str = "constant"  # one of training.SCHEDULES
     clip: float = 0.0  # the joint norm of all gradients at most; 0: as long as they are
+    decay: float = 0.0  # of the weights: so many times a parameter is added to its gradient, after clipping
     frozen: tuple[str, ...] = ()  # patterns of names of parameters that keep their values
     patience: int = 0  # epochs without a lower validation loss after which it stops; 0: none
     epochs: int = 50

@@ -51,6 +51,7 @@ def check(recipe: Recipe) -> Recipe:
     for name, value, low, most in (
         (tr("learning rate"), recipe.lr, 0.0, 1e6),
         (tr("clipping"), recipe.clip, 0.0, 1e12),
+        (tr("weight decay"), recipe.decay, 0.0, 1e6),
         (tr("patience"), recipe.patience, 0, MOST_EPOCHS),
         (tr("epochs"), recipe.epochs, 1, MOST_EPOCHS),
     ):
@@ -331,6 +332,8 @@ class Training:
         if self.recipe.clip:
             norm = optim.clip_by_norm(holder.leaves, self.recipe.clip)
             factor = self.recipe.clip / norm if norm > self.recipe.clip else 1.0
+        if self.recipe.decay:
+            _add_decay(holder.leaves, self.recipe.decay)
         holder.steps, holder.state = point.update, point.state
         updates = holder.step()
         after = Point(point.update + 1, tuple(leaf.value for leaf in holder.leaves), holder.state)
@@ -467,6 +470,14 @@ class Measure:
         return float(np.ravel(recording.loss.value)[0]), share
 
 
+def _add_decay(leaves: Sequence[Tensor], decay: float) -> None:
+    """The gradient of ½ λ ‖w‖² on top of each leaf's own, as `weight_decay` of `torch.optim` has it."""
+    with np.errstate(all="ignore"):
+        for leaf in leaves:
+            assert leaf.grad is not None
+            leaf.graph.grads[leaf.id] = leaf.grad + decay * leaf.value
+
+
 def _finite(array: Any) -> bool:
     return array is None or bool(np.isfinite(array).all())
 
@@ -486,7 +497,10 @@ _RULES = {
 def rule(recipe: Recipe, taken: Taken) -> str:
     """What an update does to each parameter, with the numbers in; `{w}` and `{g}` are left open."""
     gradient = "{g}" if taken.factor == 1.0 else number(taken.factor, 3) + "·{g}"
-    return _RULES[recipe.optimizer].format(w="{w}", g=gradient, lr=number(taken.rate, 3))
+    words = _RULES[recipe.optimizer]
+    if recipe.decay:
+        words = f"g ← {gradient} + {number(recipe.decay, 3)}·{{w}},  " + words.replace("{g}", "g")
+    return words.format(w="{w}", g=gradient, lr=number(taken.rate, 3))
 
 
 def update_graph(training: Training, taken: Taken, leaf: int) -> tuple[Graph, Tensor]:
@@ -502,6 +516,8 @@ def update_graph(training: Training, taken: Taken, leaf: int) -> tuple[Graph, Te
         g = tensor(taken.gradients[at], name="g", kind="input")
         if taken.factor != 1.0:
             g = (g * _by("clip/‖g‖", taken.factor)).named("g′")
+        if training.recipe.decay:
+            g = (g + _by("λ", training.recipe.decay) * w).named(f"{g.name}′")
         zero = np.zeros(w.shape)
 
         def old(letter: str, key: str) -> Tensor:

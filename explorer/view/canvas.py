@@ -129,11 +129,10 @@ class Canvas(QWidget):
             zoom = a[2] * (b[2] / a[2]) ** share
         else:
             x, y, zoom = self.camera()
-        result = QTransform()
-        result.translate(self.width() / 2, self.height() / 2)
-        result.scale(zoom, zoom)
-        result.translate(-x, -y)
-        return result
+        # whole pixels, so that a picture that only moves need not be drawn again
+        ratio = self.devicePixelRatioF()
+        dx, dy = self.width() / 2 - x * zoom, self.height() / 2 - y * zoom
+        return QTransform(zoom, 0, 0, zoom, round(dx * ratio) / ratio, round(dy * ratio) / ratio)
 
     def to_scene(self, point: QPointF) -> QPointF:
         return self.transform().inverted()[0].map(point)

@@ -1,4 +1,4 @@
-"""A drawn picture that is kept: a step draws again only what it changed."""
+"""A drawn picture that is kept: a step draws again only what it changed, a move only what came into view."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PySide6.QtGui import QImage, QPainter, QTransform
 
 from explorer.model import text
 from explorer.model.frame import Frame
-from explorer.view import paint
+from explorer.view import paint, repaint
 
 
 class Kept:
@@ -31,11 +31,17 @@ class Kept:
     ) -> QImage:
         """The image, brought up to a moment; `size` in logical pixels, `ratio` device pixels for each."""
         style = _style(look, size, ratio)
-        alike = self._alike(frame, style) and self.transform == transform
-        if self.image is None or self._frame is None or not alike:
+        old, moved = self._frame, None
+        if self.image is not None and old is not None and self._alike(frame, style):
+            moved = self.image
+            if self.transform != transform:
+                moved = repaint.shifted(self.image, old, look, self.transform, transform)
+        if moved is None or old is None:
             self.image = drawn(frame, look, transform, size, ratio)
-        elif _step(self._frame) != _step(frame):
-            paint.repaint_changes(self.image, self._frame, frame, look, transform)
+        else:
+            self.image = moved
+            if _step(old) != _step(frame):
+                repaint.repaint_changes(moved, old, frame, look, transform)
         self._frame, self._style, self.transform = frame, style, transform
         return self.image
 

@@ -24,7 +24,6 @@ from PySide6.QtGui import (
     QPainterPath,
     QPen,
     QPolygonF,
-    QRegion,
     QTransform,
 )
 
@@ -32,16 +31,19 @@ from autograd import Graph
 from explorer.model import text
 from explorer.model.frame import COMPUTING, GHOST, Frame
 from explorer.model.layout import Area, Box, Edge, Layout
-from explorer.model.layout.geometry import BOX, HEAD
+from explorer.model.layout.geometry import BOX, HEAD, Edges
 from explorer.model.playback import formula_labels, node_label, shown_name
 from explorer.model.text import Label, scope_title
 from explorer.view import colormap
+from explorer.view.far import area_rects, paint_far, within
 from explorer.view.fonts import picture_font
 from explorer.view.marks import marks, paint_badges, paint_cut
 from explorer.view.theme import Theme
 from scenes.scene import Notation
 
 DOTS, SYMBOLS = 0.2, 0.62  # below: coloured boxes; below: a symbol a box; above: everything
+OUT = 16.0  # how far a line, a shadow or an arrow reaches beyond its rectangle, in scene units
+BESIDE = 90.0  # and the factor on a state line
 NUMBERS = 1.45  # above: numbers in the cells of small arrays
 INDEX = 0.68  # size of an index, of its letter's
 LEGIBLE = 12.5  # pixels that a symbol keeps while the picture shrinks
@@ -106,98 +108,53 @@ def paint_resting(
     """
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     zoom = painter.worldTransform().m11()
-    parts = None
+    layout, parts = frame.layout, None
     if isinstance(visible, QRectF):
         parts = np.array([[visible.left(), visible.top(), visible.right(), visible.bottom()]])
     elif visible is not None:
         parts = visible
-    for area in frame.layout.areas:
+    if zoom < DOTS:
+        paint_far(painter, frame, look.theme, parts, zoom)
+        return
+    out = max(OUT, OUT / zoom)  # shadows and lines stand out a little
+    areas = [layout.areas[k] for k in within(area_rects(layout), parts, out).tolist()]
+    for area in areas:
         _paint_area(painter, area, look.theme, zoom)
-    edges = _seen(frame.layout.edge_rects, parts, zoom)
-    paths = edge_paths(frame.layout)
-    cut = marks(frame).edges
-    for k in edges:
+    edges = within(layout.edge_rects, parts, out)
+    paths, cut = edge_paths(layout), marks(frame).edges
+    for k in edges.tolist():
         _paint_edge(painter, frame, look, k, paths[k], zoom)
         if k in cut:
-            paint_cut(painter, frame.layout.edges[k].points, look.theme, zoom)
-    if zoom >= DOTS:
-        for area in frame.layout.areas:
-            _paint_title(painter, area, look.theme, zoom)
-    for k in _seen(frame.layout.rects, parts, zoom):
-        _paint_box(painter, frame, look, k, frame.layout.boxes[k], zoom)
-    if zoom >= DOTS:
-        for k, edge in enumerate(frame.layout.edges):
-            if edge.state_line:
-                _paint_slope(painter, frame, look, k, edge, zoom)
+            paint_cut(painter, layout.edges[k].points, look.theme, zoom)
+    for area in areas:
+        _paint_title(painter, area, look.theme, zoom)
+    for k in within(layout.rects, parts, out).tolist():
+        _paint_box(painter, frame, look, k, layout.boxes[k], zoom)
+    state_lines = np.flatnonzero(layout.edges.state_line)
+    for k in state_lines[within(layout.edge_rects[state_lines], parts, BESIDE + out)].tolist():
+        _paint_slope(painter, frame, look, k, layout.edges[k], zoom)
 
 
-def _seen(rects: np.ndarray, parts: np.ndarray | None, zoom: float) -> list[int]:
-    """Which rectangles reach into one of some parts of the scene; shadows and lines stand out a little."""
-    if parts is None or not len(rects):
-        return list(range(len(rects)))
-    out = max(OUT, OUT / zoom)
-    x0, y0, x1, y1 = (rects + np.array([-out, -out, out, out])).T[:, :, None]
-    seen = (x1 >= parts[:, 0]) & (x0 <= parts[:, 2]) & (y1 >= parts[:, 1]) & (y0 <= parts[:, 3])
-    return [int(k) for k in np.flatnonzero(seen.any(axis=1))]
+_paths_of: WeakKeyDictionary[Layout, Paths] = WeakKeyDictionary()
 
 
-def changed(old: Frame, new: Frame, zoom: float) -> np.ndarray | None:
-    """The parts of the scene in which two moments of one trace look different, as (n, 4); None for all."""
-    layout = new.layout
-    if old.trace is not new.trace or old.layout is not layout:
-        return None
-    boxes = np.zeros(len(layout.boxes), bool)
-    for name in ("state", "progress", "arrived", "sending", "updated"):
-        boxes |= getattr(old, name) != getattr(new, name)
-    edges = np.flatnonzero((old.flowed != new.flowed) | (old.strength != new.strength))
-    parts = [layout.rects[boxes]]
-    for k in edges:
-        points = layout.edges[k].points
-        parts.append(np.hstack([np.minimum(points[:-1], points[1:]), np.maximum(points[:-1], points[1:])]))
-        if layout.edges[k].state_line:  # its factor is written beside it
-            parts.append(np.array([[*points.min(axis=0) - BESIDE, *points.max(axis=0) + BESIDE]]))
-    out = max(OUT, OUT / zoom)
-    return np.concatenate(parts) + np.array([-out, -out, out, out])
+class Paths:
+    """The rounded path of each edge, made when it is first drawn."""
+
+    def __init__(self, edges: Edges) -> None:
+        self._edges = edges
+        self._known: dict[int, QPainterPath] = {}
+
+    def __getitem__(self, k: int) -> QPainterPath:
+        path = self._known.get(k)
+        if path is None:
+            path = self._known[k] = rounded_path(self._edges[k].points)
+        return path
 
 
-def repaint_changes(image: QImage, old: Frame, new: Frame, look: Look, transform: QTransform) -> None:
-    """Bring a picture of `old` up to `new`: only what changed is drawn again."""
-    parts = changed(old, new, transform.m11())
-    if parts is not None and not len(parts):
-        return
-    # drawn without a clip and then copied: half a box is not sampled as a whole one is
-    fresh = QImage(image.size(), image.format())
-    fresh.setDevicePixelRatio(image.devicePixelRatio())
-    region = QRegion(QRectF(QPointF(0, 0), image.deviceIndependentSize()).toAlignedRect())
-    if parts is not None:
-        rects = [QRectF(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in parts.tolist()]
-        pixels = [transform.mapRect(rect).toAlignedRect() for rect in rects]
-        region = QRegion()
-        for rect in pixels:
-            region += rect
-        inside = [transform.inverted()[0].mapRect(QRectF(rect)) for rect in pixels]
-        parts = np.array([[r.left(), r.top(), r.right(), r.bottom()] for r in inside])
-    painter = QPainter(fresh)
-    fill_background(painter, QRectF(region.boundingRect()), look.theme)
-    painter.setTransform(transform)
-    paint_resting(painter, new, look, parts)
-    painter.end()
-    painter = QPainter(image)
-    painter.setClipRegion(region)
-    painter.drawImage(QPointF(0, 0), fresh)
-    painter.end()
-
-
-OUT = 16.0  # how far a line, a shadow or an arrow reaches beyond its rectangle, in scene units
-BESIDE = 90.0  # and the factor on a state line
-
-_paths_of: WeakKeyDictionary[Layout, list[QPainterPath]] = WeakKeyDictionary()
-
-
-def edge_paths(layout: Layout) -> list[QPainterPath]:
-    """The rounded path of each edge, made once per layout."""
+def edge_paths(layout: Layout) -> Paths:
     if layout not in _paths_of:
-        _paths_of[layout] = [rounded_path(e.points) for e in layout.edges]
+        _paths_of[layout] = Paths(layout.edges)
     return _paths_of[layout]
 
 
@@ -481,9 +438,6 @@ def _paint_box(painter: QPainter, frame: Frame, look: Look, k: int, box: Box, zo
         border, fill = theme.header, theme.area
     state = int(frame.state[k])
     rect = _rect(box)
-    if zoom < DOTS:
-        painter.fillRect(rect, QColor(border if state != GHOST else theme.ghost))
-        return
     pen = QPen(QColor(border), max(1.4, 0.9 / zoom) * theme.stroke)
     ink = QColor(theme.ink)
     if state == GHOST:

@@ -369,6 +369,7 @@ _LETTERS = {"logp": "log ŷ", "hit": "y·log ŷ", "p": "ŷ", "logP": "log P", "d
     estimate=lambda p: 18 * p.T + 16,
     data=data,
     score=share_right,
+    recipe=lambda p: {"optimizer": "adam", "lr": 0.01, "epochs": 20},
 )
 def rnnlm(p: Any, leaves: Leaves) -> Any:
     batch = leaves.batch

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -547,3 +548,54 @@ def test_the_command_line_trains_as_the_scene_asks(capsys):
     assert rows[-1].startswith("200\t") and last < first / 100
     assert main(["train", "mini-batch", "--epochs", "2"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("2\t")
+
+
+# Weight decay
+
+
+@pytest.fixture(scope="module")
+def torch_walks():
+    with np.load(Path(__file__).parents[1] / "references" / "decay.npz") as file:
+        return dict(file)
+
+
+@pytest.mark.parametrize("optimizer, clip", [*((name, 0.0) for name in OPTIMIZERS), ("adam", 0.4)])
+def test_weight_decay_is_that_of_torch(torch_walks, optimizer, clip):
+    """Frozen from `torch.optim`, 50 updates on all of the two moons; clipping comes before the decay."""
+    key = f"walk/{optimizer} clipped" if clip else f"walk/{optimizer}"
+    run = moons(Recipe(optimizer, lr=0.05, decay=0.03, clip=clip, epochs=50), batch=0)
+    leaves = [run.recording.graph.names[i] for i in run.moving]
+    for name, value in zip(leaves, run.at(0).values, strict=True):
+        assert np.array_equal(value, torch_walks[f"start/{name}"]), "the seeded values have drifted"
+    walked = np.array([np.concatenate([v.ravel() for v in run.at(k).values]) for k in range(51)])
+    np.testing.assert_allclose(walked, torch_walks[key], rtol=1e-12, atol=1e-12)
+    without = moons(Recipe(optimizer, lr=0.05, clip=clip, epochs=50), batch=0)
+    assert not np.allclose(without.at(50).values[0], run.at(50).values[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.1])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_decay_stands_in_the_small_graph_and_in_words(optimizer, clip):
+    run = moons(Recipe(optimizer, lr=0.1, decay=0.25, clip=clip, epochs=3))
+    taken = run.step(7)
+    for leaf in run.moving:
+        graph, new = update_graph(run, taken, leaf)
+        np.testing.assert_allclose(new.value, taken.after.values[run.moving.index(leaf)], rtol=1e-13)
+        assert "λ" in graph.names
+    words = training.rule(run.recipe, taken).format(w="w", g="∂E/∂w")
+    assert "∂E/∂w + 0.25·w,  " in words and words.startswith("g ← ") and words.count("∂E") == 1
+
+
+@pytest.mark.parametrize("decay", [-0.1, math.nan, math.inf])
+def test_decay_has_to_be_a_number_that_is_not_negative(decay):
+    with pytest.raises(SceneError, match="weight decay"):
+        check(Recipe(decay=decay))
+
+
+def test_files_and_the_command_line_know_decay(tmp_path, capsys):
+    path = str(tmp_path / "d.backstep")
+    assert main(["train", "mlp", "--decay", "0.5", "--epochs", "3", "--save", path]) == 0
+    with_decay = capsys.readouterr().out
+    assert load(path).state.recipe == Recipe("sgd", lr=0.1, decay=0.5, epochs=3)
+    assert main(["train", "mlp", "--epochs", "3"]) == 0
+    assert capsys.readouterr().out != with_decay

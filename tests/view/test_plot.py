@@ -6,6 +6,7 @@ from PySide6.QtCore import QPoint, Qt
 
 from explorer.model import text
 from explorer.model.actions import ACTIONS
+from explorer.model.plots import PLOTS
 from explorer.view.theme import THEMES
 
 LEFT = Qt.MouseButton.LeftButton
@@ -117,6 +118,17 @@ def test_the_picture_follows_the_moment(open_plot):
     assert shown[0] == 0 < shown[1] < shown[2] == 10
 
 
+@pytest.mark.parametrize("value", [1e308, -1e308, 1e-320, np.nan])
+@pytest.mark.parametrize("scene", PLOTS)
+def test_any_number_can_be_painted(open_plot, scene, value):
+    view, session = open_plot(scene), open_plot.window.session
+    for leaf in session.trace.graph.leaves():
+        session.edit(leaf.id, np.full(leaf.shape, value))
+        session.update(t=float(session.end))
+        assert not view.grab().isNull()
+        session.undo()
+
+
 def test_scenes_without_a_plot_say_so(open_plot):
     open_plot("lstm")
     p = open_plot.window.panels["plot"]
@@ -130,7 +142,7 @@ def test_the_panel_is_hidden_until_it_is_asked_for(lstm):
 
 
 @pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("scene", ["activations", "optimizers", "xavier", "dropout", "batch-norm"])
+@pytest.mark.parametrize("scene", PLOTS)
 def test_nothing_is_clipped(open_plot, qtbot, scene, theme):
     """Every chart has room for its numbers, in the smallest panel too, and the note can be read."""
     window = open_plot.window
@@ -138,12 +150,10 @@ def test_nothing_is_clipped(open_plot, qtbot, scene, theme):
     window.set_theme(theme)
     for language in text.LANGUAGES:
         window.set_language(language)
-        view = window.panels["plot"].view
-        qtbot.waitUntil(lambda v=view: v.height() > 100)
+        view, words = window.panels["plot"].view, window.panels["plot"].words
+        qtbot.waitUntil(lambda w=words: w.height() >= w.heightForWidth(w.width()))
         for i, row in enumerate(view.plot.rows):
             for j in range(len(row)):
                 area, place = view.area(i, j), view.place(i, j)
                 assert area.width() > 60 and area.height() > 18 and place.contains(area)
-        words = window.panels["plot"].words
-        assert words.height() >= words.heightForWidth(words.width())
         assert not view.grab().isNull()

@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from explorer.model.frame import Frame
 from explorer.model.session import Session, open_session
-from explorer.view import paint
+from explorer.view import paint, repaint
 from explorer.view.theme import THEMES
 
 SIZE = (900, 560)
@@ -56,7 +56,7 @@ def test_a_step_brings_the_picture_up_to_date(scene: str, theme: str, zoom: floa
         if image is None or old is None:
             image = drawn_anew(frame, look, transform)
         else:
-            paint.repaint_changes(image, old, frame, look, transform)
+            repaint.repaint_changes(image, old, frame, look, transform)
         old = frame
         difference = np.abs(pixels(image).astype(int) - pixels(drawn_anew(frame, look, transform)))
         assert difference.max() == 0, t
@@ -64,7 +64,7 @@ def test_a_step_brings_the_picture_up_to_date(scene: str, theme: str, zoom: floa
 
 def test_nothing_changes_within_a_step() -> None:
     session = open_session("bptt")
-    parts = paint.changed(session.frame(4.2), session.frame(4.8), 1.0)
+    parts = repaint.changed(session.frame(4.2), session.frame(4.8), 1.0)
     assert parts is not None and len(parts) == 0
-    parts = paint.changed(session.frame(4.0), session.frame(4.5), 1.0)
+    parts = repaint.changed(session.frame(4.0), session.frame(4.5), 1.0)
     assert parts is not None and 0 < len(parts) < 6

@@ -214,6 +214,7 @@ def test_the_form_makes_the_recipe_and_can_be_undone(moons, qtbot):
     for field, words, name, value in (
         (p.lr, "0.0025", "lr", 0.0025),
         (p.clip, "1.5", "clip", 1.5),
+        (p.decay, "0.001", "decay", 0.001),
         (p.epochs, "7", "epochs", 7),
         (p.patience, "3", "patience", 3),
     ):

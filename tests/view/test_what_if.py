@@ -14,7 +14,7 @@ from explorer.model.actions import ACTIONS
 from explorer.model.lab import paths
 from explorer.model.session import open_session
 from explorer.model.state import Breakpoint
-from explorer.view import paint
+from explorer.view import paint, repaint
 from explorer.view.kept import drawn
 from explorer.view.marks import marks
 from explorer.view.theme import THEMES
@@ -338,6 +338,6 @@ def test_a_step_leaves_the_marks_as_they_are_drawn_anew(zoom, qtbot):
         if image is None:
             image = anew.copy()
         else:
-            paint.repaint_changes(image, old, frame, look, transform)
+            repaint.repaint_changes(image, old, frame, look, transform)
         old = frame
         assert image == anew, t

@@ -83,6 +83,7 @@ FIELDS: dict[type[msgspec.Struct], dict[str, str]] = {
         "lr": "learning rate",
         "schedule": "`constant`, `step_decay`, `exponential`, `cosine` or `warm_up`",
         "clip": "the joint norm of all gradients at most; 0: as long as they are",
+        "decay": "weight decay: so many times a parameter is added to its gradient, after clipping",
         "frozen": "patterns of names of parameters that keep their values",
         "patience": "epochs without a lower validation loss after which it stops; 0: none",
         "epochs": "how far it goes",

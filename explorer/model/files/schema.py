@@ -139,6 +139,7 @@ class Recipe2(Struct, frozen=True, kw_only=True, omit_defaults=True):
     lr: float = 0.1
     schedule: str = "constant"
     clip: float = 0.0
+    decay: float = 0.0
     frozen: Sequence[str] = ()
     patience: Int64 = 0
     epochs: Int64 = 50

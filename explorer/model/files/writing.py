@@ -151,8 +151,8 @@ def _by_hand(value: Any) -> Any:
 
 
 def _recipe(recipe: Recipe) -> dict[str, Any]:
-    numbers = {"lr": float(recipe.lr), "clip": float(recipe.clip), "frozen": list(recipe.frozen)}
-    return schema.Inline(vars(recipe) | numbers)
+    numbers = {name: float(getattr(recipe, name)) for name in ("lr", "clip", "decay")}
+    return schema.Inline(vars(recipe) | numbers | {"frozen": list(recipe.frozen)})
 
 
 def _chapter(chapter: UserChapter) -> schema.Inline:

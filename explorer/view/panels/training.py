@@ -183,10 +183,12 @@ class TrainingPanel(Panel):
         self.optimizer.activated.connect(lambda k: self._set(optimizer=self.optimizer.itemData(k)))
         self.schedule = _combo(SCHEDULES, schedule_title)
         self.schedule.activated.connect(lambda k: self._set(schedule=self.schedule.itemData(k)))
-        self.lr, self.clip = Amount(1e6), Amount(1e12)
-        self.clip.setSpecialValueText(tr("off"))
+        self.lr, self.clip, self.decay = Amount(1e6), Amount(1e12), Amount(1e6)
+        for amount in (self.clip, self.decay):
+            amount.setSpecialValueText(tr("off"))
         self.lr.valueChanged.connect(lambda v: self._set(lr=v))
         self.clip.valueChanged.connect(lambda v: self._set(clip=v))
+        self.decay.valueChanged.connect(lambda v: self._set(decay=v))
         self.epochs, self.patience, self.batch = QSpinBox(), QSpinBox(), QSpinBox()
         for spin in (self.epochs, self.patience, self.batch):
             spin.setKeyboardTracking(False)
@@ -207,9 +209,10 @@ class TrainingPanel(Panel):
             (tr("rate"), self.lr, tr("Learning rate: how long the steps are")),
             (tr("schedule"), self.schedule, tr("How the rate changes from the first to the last epoch")),
             (tr("clip"), self.clip, tr("Gradients together are at most this long")),
+            (tr("decay"), self.decay, tr("Weight decay: so many times a parameter is added to its gradient")),
+            (tr("freeze"), self.freeze, tr("Parameters that keep their values")),
             (tr("epochs"), self.epochs, tr("How often all examples are used")),
             (tr("patience"), self.patience, tr("Stop after so many epochs no better than the best")),
-            (tr("freeze"), self.freeze, tr("Parameters that keep their values")),
             (tr("batch"), self.batch, tr("Examples in one update")),
         )
         self.batch_label = QLabel()
@@ -323,6 +326,7 @@ class TrainingPanel(Panel):
         fields: tuple[tuple[Any, float], ...] = (
             (self.lr, recipe.lr),
             (self.clip, recipe.clip),
+            (self.decay, recipe.decay),
             (self.epochs, recipe.epochs),
             (self.patience, recipe.patience),
         )

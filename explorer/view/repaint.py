@@ -1,0 +1,102 @@
+"""Bringing a picture up to date: what a step changed, or what a move brought into view, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRect, QRectF
+from PySide6.QtGui import QImage, QPainter, QRegion, QTransform
+
+from explorer.model.frame import Frame
+from explorer.view.far import within
+from explorer.view.paint import BESIDE, OUT, Look, fill_background, paint_resting
+
+MOST = 250  # parts, beyond which everything is drawn anew
+
+
+def changed(old: Frame, new: Frame, zoom: float, view: QRectF | None = None) -> np.ndarray | None:
+    """The parts of the scene in which two moments of one trace look different, as (n, 4); None for all.
+
+    Of what lies outside of `view` nothing is said.
+    """
+    layout = new.layout
+    if old.trace is not new.trace or old.layout is not layout:
+        return None
+    out = max(OUT, OUT / zoom)
+    seen = None if view is None else np.array([[view.left(), view.top(), view.right(), view.bottom()]])
+    boxes = np.zeros(len(layout.boxes), bool)
+    for name in ("state", "progress", "arrived", "sending", "updated"):
+        boxes |= getattr(old, name) != getattr(new, name)
+    rects = layout.rects[boxes]
+    edges = np.flatnonzero((old.flowed != new.flowed) | (old.strength != new.strength))
+    edges = edges[within(layout.edge_rects[edges], seen, out + BESIDE)]
+    if len(edges) > MOST:
+        return None
+    parts = [rects[within(rects, seen, out)]]
+    for k in edges.tolist():
+        points = layout.edges[k].points
+        parts.append(np.hstack([np.minimum(points[:-1], points[1:]), np.maximum(points[:-1], points[1:])]))
+        if layout.edges[k].state_line:  # its factor is written beside it
+            parts.append(np.array([[*points.min(axis=0) - BESIDE, *points.max(axis=0) + BESIDE]]))
+    found = np.concatenate(parts)
+    found = found[within(found, seen, out)]
+    return None if len(found) > MOST else found + np.array([-out, -out, out, out])
+
+
+def repaint_changes(image: QImage, old: Frame, new: Frame, look: Look, transform: QTransform) -> None:
+    """Bring a picture of `old` up to `new`: only what changed is drawn again."""
+    everything = QRectF(QPointF(0, 0), image.deviceIndependentSize())
+    parts = changed(old, new, transform.m11(), transform.inverted()[0].mapRect(everything))
+    region = QRegion(everything.toAlignedRect())
+    if parts is not None:
+        region = QRegion()
+        for x0, y0, x1, y1 in parts.tolist():
+            region += transform.mapRect(QRectF(x0, y0, x1 - x0, y1 - y0)).toAlignedRect()
+        region &= QRegion(everything.toAlignedRect())
+    repaint_region(image, new, look, transform, region)
+
+
+def repaint_region(image: QImage, frame: Frame, look: Look, transform: QTransform, region: QRegion) -> None:
+    """Draw one region of a picture again."""
+    if region.isEmpty():
+        return
+    # drawn without a clip and then copied: half a box is not sampled as a whole one is
+    fresh = QImage(image.size(), image.format())
+    fresh.setDevicePixelRatio(image.devicePixelRatio())
+    back = transform.inverted()[0]
+    inside = [back.mapRect(QRectF(rect)) for rect in _rects(region)]
+    painter = QPainter(fresh)
+    fill_background(painter, QRectF(region.boundingRect()), look.theme)
+    painter.setTransform(transform)
+    paint_resting(
+        painter, frame, look, np.array([[r.left(), r.top(), r.right(), r.bottom()] for r in inside])
+    )
+    painter.end()
+    painter = QPainter(image)
+    painter.setClipRegion(region)
+    painter.drawImage(QPointF(0, 0), fresh)
+    painter.end()
+
+
+def shifted(
+    image: QImage, frame: Frame, look: Look, before: QTransform, transform: QTransform
+) -> QImage | None:
+    """The picture after a move by whole pixels, with what came into view drawn; None after any other."""
+    ratio, size = image.devicePixelRatio(), image.deviceIndependentSize()
+    dx, dy = transform.m31() - before.m31(), transform.m32() - before.m32()
+    whole = all(abs(d * ratio - round(d * ratio)) < 1e-6 for d in (dx, dy))
+    same = before.m11() == transform.m11() and before.m22() == transform.m22()
+    if not (whole and same) or abs(dx) >= size.width() or abs(dy) >= size.height():
+        return None
+    moved = QImage(image.size(), image.format())
+    moved.setDevicePixelRatio(ratio)
+    painter = QPainter(moved)
+    painter.drawImage(QPointF(dx, dy), image)
+    painter.end()
+    everything = QRect(0, 0, round(size.width()), round(size.height()))
+    kept = QRectF(dx, dy, size.width(), size.height()).toRect().adjusted(1, 1, -1, -1)
+    repaint_region(moved, frame, look, transform, QRegion(everything) - QRegion(kept))
+    return moved
+
+
+def _rects(region: QRegion) -> list[QRect]:
+    return [region.boundingRect()] if region.rectCount() > MOST else list(region)  # type: ignore[call-overload]
