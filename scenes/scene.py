@@ -391,7 +391,8 @@ class Recording:
 
 def _element(name: str, whole: str) -> bool:
     """Whether `name` is an element of `whole` in scalar form, as `W[0,1]` of `W`."""
-    return re.fullmatch(re.escape(whole) + r"\[[\d,]+\]", name) is not None
+    inside = name.removeprefix(whole)
+    return inside[:1] == "[" and inside != name and re.fullmatch(r"\[[\d,]+\]", inside) is not None
 
 
 def scene(

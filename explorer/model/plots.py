@@ -255,7 +255,7 @@ def _contours(curvature: np.ndarray, start: np.ndarray, half: np.ndarray) -> Ite
         turn = np.linspace(0.0, 2.0 * np.pi, 121)
         for share in LEVELS:
             places = np.sqrt(2 * share * top / curvature) * np.stack([np.cos(turn), np.sin(turn)], axis=1)
-            yield Line(places, "ghost", width=1.0)
+            yield Line(places, "ghost", width=0.7)
     yield _axis(-half[0], half[0])
 
 

@@ -639,13 +639,12 @@ def _paint_heat(
 
 
 def _image(colours: np.ndarray) -> QImage:
+    """An image of (rows, columns, 3) colours, a pixel each."""
     rows, columns, _ = colours.shape
-    image = QImage(columns, rows, QImage.Format.Format_RGB32)
-    for i in range(rows):
-        for j in range(columns):
-            r, g, b = (int(c) for c in colours[i, j])
-            image.setPixel(j, i, 0xFF000000 | r << 16 | g << 8 | b)
-    return image
+    r, g, b = (colours[..., k].astype(np.uint32) for k in range(3))
+    packed = np.ascontiguousarray(0xFF000000 | r << 16 | g << 8 | b, dtype=np.uint32)
+    # a copy, as the image does not keep the array alive
+    return QImage(packed.data, columns, rows, 4 * columns, QImage.Format.Format_RGB32).copy()
 
 
 @lru_cache(maxsize=512)

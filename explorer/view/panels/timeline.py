@@ -3,7 +3,9 @@ what happens now."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import floor
+from typing import Any
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import (
@@ -28,7 +30,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from explorer.model import playback
+from explorer.model import playback, text
 from explorer.model.actions import ACTIONS
 from explorer.model.breakpoints import hits
 from explorer.model.chapters import pages
@@ -57,6 +59,7 @@ class Scrubber(QWidget):
         super().__init__()
         self.session, self.theme = session, theme
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._known: dict[str, tuple[Any, Any]] = {}
         self.setAccessibleName(tr("Timeline"))
         self.setMouseTracking(True)
 
@@ -104,7 +107,7 @@ class Scrubber(QWidget):
                 label = QRectF(rect.left(), top + height, rect.width(), small_height())
                 painter.drawText(label, Qt.AlignmentFlag.AlignCenter, words)
         painter.setPen(QPen(QColor(theme.canvas), 1))
-        for mark in playback.boundaries(trace, "time")[1:-1]:
+        for mark in self._kept("time", trace.order, lambda: playback.boundaries(trace, "time")[1:-1]):
             painter.drawLine(QPointF(self.x_of(mark), top), QPointF(self.x_of(mark), top + height))
         self._paint_chapters(painter, top)
         self._paint_stops(painter, top)
@@ -121,15 +124,26 @@ class Scrubber(QWidget):
             QPolygonF([QPointF(x - 6, top - 10), QPointF(x + 6, top - 10), QPointF(x, top - 2)])
         )
 
+    def _kept(self, name: str, key: Any, make: Callable[[], Any]) -> Any:
+        """What is the same in many pictures is found once."""
+        known = self._known.get(name)
+        if known is None or known[0] != key:
+            known = self._known[name] = key, make()
+        return known[1]
+
     def _chapter_marks(self) -> list[tuple[float, str, str]]:
         """Where chapters begin: (x, number, title); chapters that begin together share a mark."""
+        key = self.session.trace.order, self.session.state.chapters, self.session.recording, text.language()
+        return [(self.x_of(t), *words) for t, *words in self._kept("chapters", key, self._find_chapters)]
+
+    def _find_chapters(self) -> list[tuple[int, str, str]]:
         marks: dict[int, tuple[list[str], list[str]]] = {}
         for number, page in enumerate(pages(self.session), 1):
             start, _ = self.session.chapter_range(page.id)
             numbers, titles = marks.setdefault(start, ([], []))
             numbers.append(str(number))
             titles.append(f"{number} {page.title}")
-        return [(self.x_of(t), ",".join(n), "\n".join(w)) for t, (n, w) in sorted(marks.items())]
+        return [(t, ",".join(n), "\n".join(w)) for t, (n, w) in sorted(marks.items())]
 
     def _paint_chapters(self, painter: QPainter, top: float) -> None:
         painter.setFont(ui_font(10, bold=True))
@@ -145,7 +159,10 @@ class Scrubber(QWidget):
     def _paint_stops(self, painter: QPainter, top: float) -> None:
         """A small diamond below the bar for every moment at which a breakpoint holds."""
         state = self.session.state
-        moments = {hit.at for hit in hits(self.session.trace, state.breakpoints)} if state.breakpoints else ()
+        trace, stops = self.session.trace, state.breakpoints
+        moments = self._kept(
+            "stops", (trace, stops), lambda: {hit.at for hit in hits(trace, stops)} if stops else ()
+        )
         painter.setPen(QPen(QColor(self.theme.canvas), 1))
         painter.setBrush(QColor(self.theme.ink))
         for x in sorted({round(self.x_of(t)) for t in moments}):
