@@ -673,9 +673,11 @@ def leaf_key(graph: Graph, node: int) -> str:
 
 def leaves_by_key(graph: Graph) -> dict[str, Tensor]:
     """All leaves under the keys of `leaf_key`."""
-    uses = Counter(graph.names)
+    names = list(graph.names)
+    uses = Counter(names)
     return {
-        leaf.name if leaf.name and uses[leaf.name] == 1 else f"#{leaf.id}": leaf for leaf in graph.leaves()
+        name if (name := names[leaf.id]) and uses[name] == 1 else f"#{leaf.id}": leaf
+        for leaf in graph.leaves()
     }
 
 

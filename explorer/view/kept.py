@@ -37,7 +37,7 @@ class Kept:
             if self.transform != transform:
                 moved = repaint.shifted(self.image, old, look, self.transform, transform)
         if moved is None or old is None:
-            self.image = drawn(frame, look, transform, size, ratio)
+            self.image = drawn(frame, look, transform, size, ratio, self.image)
         else:
             self.image = moved
             if _step(old) != _step(frame):
@@ -59,10 +59,19 @@ def _style(look: paint.Look, size: QSize, ratio: float) -> tuple[Any, ...]:
     return look.theme, look.notation, text.language(), text.number_style(), size, ratio
 
 
-def drawn(frame: Frame, look: paint.Look, transform: QTransform, size: QSize, ratio: float) -> QImage:
-    """What rests, as a new image of `size` logical pixels."""
-    image = QImage(round(size.width() * ratio), round(size.height() * ratio), QImage.Format.Format_RGB32)
-    image.setDevicePixelRatio(ratio)
+def drawn(
+    frame: Frame,
+    look: paint.Look,
+    transform: QTransform,
+    size: QSize,
+    ratio: float,
+    image: QImage | None = None,
+) -> QImage:
+    """What rests, as an image of `size` logical pixels: the given one where it fits, else a new one."""
+    pixels = QSize(round(size.width() * ratio), round(size.height() * ratio))
+    if image is None or image.size() != pixels or image.devicePixelRatio() != ratio:
+        image = QImage(pixels, QImage.Format.Format_RGB32)
+        image.setDevicePixelRatio(ratio)
     everything = QRectF(0, 0, size.width(), size.height())
     painter = QPainter(image)
     paint.fill_background(painter, everything, look.theme)
