@@ -6,7 +6,7 @@ how that is drawn is the painter's business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import floor
 
@@ -134,19 +134,20 @@ class _Wiring:
     def _arrivals(self, nodes: np.ndarray, consumer: np.ndarray) -> _Runs:
         """When instalments of the gradients that the boxes show arrive; of an alias, those from its use."""
         sources, arrivals = _arrival_table(self.order)
-        starts = np.searchsorted(sources, np.arange(len(self.order.forward_step) + 1))
-        lengths = starts[nodes + 1] - starts[nodes]
+        count = len(self.order.forward_step)
+        by_use = sources * count + arrivals[:, 1]
+        order = np.argsort(by_use, kind="stable")
+        alias = consumer >= 0
+        # where the instalments of each box begin and end in the order of uses
+        first = np.where(alias, nodes * count + consumer, nodes * count)
+        last = np.where(alias, nodes * count + consumer + 1, (nodes + 1) * count)
+        begin, end = np.searchsorted(by_use[order], first), np.searchsorted(by_use[order], last)
+        loss = nodes == self.order.loss
+        lengths = np.where(loss, 0, end - begin)
         ends = np.cumsum(lengths)
-        at = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(
-            starts[nodes] - (ends - lengths), lengths
-        )
-        box = np.repeat(np.arange(len(nodes)), lengths)
-        own = (consumer[box] < 0) | (consumer[box] == arrivals[at, 1])
-        steps, box = arrivals[at[own], 0], box[own]
-        loss = np.flatnonzero(nodes == self.order.loss)
-        kept = ~np.isin(box, loss)
-        box = np.concatenate([box[kept], loss])
-        steps = np.concatenate([steps[kept], np.full(len(loss), self.order.forward_end)])
+        at = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(begin - (ends - lengths), lengths)
+        box = np.concatenate([np.repeat(np.arange(len(nodes)), lengths), np.flatnonzero(loss)])
+        steps = np.concatenate([arrivals[order[at], 0], np.full(int(loss.sum()), self.order.forward_end)])
         by_box = np.argsort(box, kind="stable")
         return _Runs(steps[by_box], box[by_box], len(nodes))
 
@@ -156,6 +157,7 @@ class _Static:
 
     def __init__(self, trace: Trace, layout: Layout, wiring: _Wiring) -> None:
         self.trace, self.layout, self.wiring = trace, layout, wiring
+        self.last: Frame | None = None
 
     @cached_property
     def edge_share(self) -> np.ndarray:
@@ -233,6 +235,10 @@ def frame_at(trace: Trace, layout: Layout, t: float) -> Frame:
     wiring = static.wiring
     k = min(floor(t), trace.end)
     step = trace.steps[k] if k < trace.end and t > k else None
+    pulses = tuple(_pulses(static, step, t - k)) if step is not None else ()
+    last = static.last
+    if last is not None and last.layout is layout and step is not None and last.step == k < last.t:
+        return replace(last, t=t, pulses=pulses)  # within a step only what travels moves
     state = np.where(wiring.shown + 1 <= t, DONE, GHOST).astype(np.uint8)
     sending = np.zeros(len(layout.boxes), dtype=bool)
     if step is not None:
@@ -246,11 +252,11 @@ def frame_at(trace: Trace, layout: Layout, t: float) -> Frame:
     flowed = np.where(wiring.edge_backward + 1 <= t, 2, np.where(wiring.edge_forward + 1 <= t, 1, 0))
     back = t > trace.forward_end  # before, nothing has to be known of the gradients
     strength = np.where(flowed == 2, static.edge_share, 0.0) if back else np.zeros(len(flowed))
-    pulses = tuple(_pulses(static, step, t - k)) if step is not None else ()
     updated = wiring.updates + 1 <= t
-    return Frame(
+    static.last = Frame(
         trace, layout, t, state, progress, arrived, expected, sending, updated, flowed, strength, pulses
     )
+    return static.last
 
 
 def _pulses(static: _Static, step: Step, fraction: float) -> list[Pulse]:

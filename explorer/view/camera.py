@@ -6,9 +6,12 @@ whichever way it was reached.
 
 from __future__ import annotations
 
+import itertools
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 from PySide6.QtCore import QRect, QRectF
 
 from autograd import Trace
@@ -71,25 +74,20 @@ class Camera:
 
     def _shots(self, trace: Trace, layout: Layout) -> Iterator[Shot]:
         view_w, view_h = self._view
-        inputs_of = _neighbours(layout)
-        first, held = 0, QRectF()
+        around = _surroundings(layout, 0.4 * view_w, 0.4 * view_h)
+        first, held = 0, (0.0, 0.0, 0.0, 0.0)
         for k, step in enumerate(trace.steps):
-            around = _box_rect(layout, layout.box_of_node[step.node])
-            near = around.center()
-            for box in inputs_of.get(step.node, ()):
-                rect = _box_rect(layout, box)
-                off = rect.center() - near
-                if abs(off.x()) < 0.4 * view_w and abs(off.y()) < 0.4 * view_h:
-                    around = around.united(rect)
-            union = held.united(around) if k else around
-            if union.width() > 0.9 * view_w or union.height() > max(0.9 * view_h, around.height()):
+            rect = around[step.node]
+            x0, y0, x1, y1 = rect
+            union = (min(held[0], x0), min(held[1], y0), max(held[2], x1), max(held[3], y1)) if k else rect
+            if union[2] - union[0] > 0.9 * view_w or union[3] - union[1] > max(0.9 * view_h, y1 - y0):
                 yield self._shot(first, k, held)
-                first, held = k, around
+                first, held = k, rect
             else:
                 held = union
         yield self._shot(first, trace.end, held)
 
-    def _shot(self, first: int, last: int, held: QRectF) -> Shot:
+    def _shot(self, first: int, last: int, held: tuple[float, float, float, float]) -> Shot:
         view_w, view_h = self._view
         margin = MARGIN / self.zoom
 
@@ -97,14 +95,17 @@ class Camera:
             low, high = low - margin + view / 2, high + margin - view / 2
             return (low + high) / 2 if low > high else min(max(x, low), high)
 
-        x = clamp(held.center().x(), self.rect.left(), self.rect.right(), view_w)
-        y = clamp(held.center().y(), self.rect.top(), self.rect.bottom(), view_h)
+        x = clamp((held[0] + held[2]) / 2, self.rect.left(), self.rect.right(), view_w)
+        y = clamp((held[1] + held[3]) / 2, self.rect.top(), self.rect.bottom(), view_h)
         return Shot(first, last, x, y)
 
     def centre(self, t: float) -> tuple[float, float]:
         """The point in the middle of the view."""
-        x, y = self.shots[0].x, self.shots[0].y
-        for a, b in zip(self.shots, self.shots[1:], strict=False):
+        # only the glides to the shot at t and to the next one can be under way
+        now = max(bisect_right(self.shots, t, key=lambda shot: shot.first) - 2, 0)
+        near = self.shots[now : now + 3]
+        x, y = near[0].x, near[0].y
+        for a, b in itertools.pairwise(near):
             half = min(self._glide, a.last - a.first, b.last - b.first) / 2
             share = min(max((t - (b.first - half)) / (2 * half), 0.0), 1.0)
             share = share * share * (3 - 2 * share)
@@ -131,18 +132,20 @@ class Camera:
         return QRect(left - 1, top - 1, right - left + self.width + 2, bottom - top + self.height + 2)
 
 
-def _neighbours(layout: Layout) -> dict[int, list[int]]:
-    """Node -> the boxes that its inputs are drawn from."""
-    found: dict[int, list[int]] = {}
-    for edge in layout.edges:
-        for consumer in dict.fromkeys(v for v, _ in edge.members):
-            found.setdefault(consumer, []).append(edge.source)
-    return found
-
-
-def _box_rect(layout: Layout, box: int) -> QRectF:
-    b = layout.boxes[box]
-    return QRectF(b.x - b.w / 2, b.y - b.h / 2, b.w, b.h)
+def _surroundings(layout: Layout, reach_x: float, reach_y: float) -> list[tuple[float, float, float, float]]:
+    """For each node x0, y0, x1, y1 of its box together with the boxes near it that its inputs come from."""
+    own = np.array([layout.box_of_node[node] for node in range(len(layout.box_of_node))])
+    around = layout.rects[own]
+    edges = layout.edges
+    consumers = edges.members[:, 0]
+    sources = np.repeat(edges.sources, np.diff(edges.member_starts))
+    off = np.abs(layout.boxes.centres[sources, :2] - layout.boxes.centres[own[consumers], :2])
+    near = (off[:, 0] < reach_x) & (off[:, 1] < reach_y)
+    for corner, pick in ((0, np.minimum), (1, np.minimum), (2, np.maximum), (3, np.maximum)):
+        column = around[:, corner].copy()
+        pick.at(column, consumers[near], layout.rects[sources[near], corner])
+        around[:, corner] = column
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in around.tolist()]
 
 
 def overview_size(whole: QRectF, width: float, height: float) -> tuple[float, float]:

@@ -46,13 +46,15 @@ def within(rects: np.ndarray, parts: np.ndarray | None, out: float) -> np.ndarra
     """Numbers of the rectangles that reach into one of some parts of the scene, or nearer than `out`."""
     if parts is None or not len(rects):
         return np.arange(len(rects))
-    if len(parts) > 1:  # first what is near any of them
-        near = np.concatenate([parts[:, :2].min(axis=0), parts[:, 2:].max(axis=0)])[None]
-        candidates = within(rects, near, out)
-    else:
-        candidates = np.arange(len(rects))
-    x0, y0, x1, y1 = (rects[candidates] + np.array([-out, -out, out, out])).T[:, :, None]
-    seen = (x1 >= parts[:, 0]) & (x0 <= parts[:, 2]) & (y1 >= parts[:, 1]) & (y0 <= parts[:, 3])
+    left, top = parts[:, :2].min(axis=0) - out
+    right, bottom = parts[:, 2:].max(axis=0) + out
+    near = (rects[:, 2] >= left) & (rects[:, 0] <= right) & (rects[:, 3] >= top) & (rects[:, 1] <= bottom)
+    candidates = np.flatnonzero(near)
+    if len(parts) == 1 or not len(candidates):
+        return candidates
+    x0, y0, x1, y1 = rects[candidates].T[:, :, None]
+    seen = (x1 >= parts[:, 0] - out) & (x0 <= parts[:, 2] + out)
+    seen &= (y1 >= parts[:, 1] - out) & (y0 <= parts[:, 3] + out)
     return candidates[seen.any(axis=1)]
 
 
@@ -71,7 +73,10 @@ def _paint_threads(
     painter: QPainter, frame: Frame, theme: Theme, parts: np.ndarray | None, zoom: float
 ) -> None:
     edges = frame.layout.edges
-    seen = within(frame.layout.edge_rects, parts, max(16.0, 16.0 / zoom))
+    rects = frame.layout.edge_rects
+    seen = within(rects, parts, max(16.0, 16.0 / zoom))
+    # what is shorter than a pixel is hidden by its boxes
+    seen = seen[(rects[seen, 2:] - rects[seen, :2]).max(axis=1, initial=0.0) * zoom >= 1.0]
     flowed, zero, state = frame.flowed[seen], frame.strength[seen] == 0, edges.state_line[seen]
     faint = QColor(theme.state_line)
     faint.setAlpha(120)
