@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import multiprocessing
+import resource
 import statistics
 from collections.abc import Iterator
 from typing import Any
@@ -16,10 +18,15 @@ from explorer.view.canvas import Canvas
 from explorer.view.kept import Kept
 from explorer.view.theme import THEMES
 from explorer.view.window import Window
+from tests.benchmarks import generators
 from tests.benchmarks.measure import Row, medians, samples
 from tests.benchmarks.recurrent import lstm
 
 CASES: tuple[tuple[str, dict[str, Any]], ...] = (("lstm", {"T": 5}), ("bptt", {"T": 50}), ("lstm", {"T": 50}))
+
+
+SIZES = {"10k": 256, "50k": 1281}  # LSTM steps that have as many boxes
+MEGABYTE = 2**20
 
 
 def run(quick: bool) -> Iterator[Row]:
@@ -31,6 +38,8 @@ def run(quick: bool) -> Iterator[Row]:
         session.open_scene(id, parameters)
         session.update(folded=frozenset())
         yield from _canvas(app, f"canvas.{id}_T{parameters['T']}", session, seconds)
+    for size, steps in SIZES.items() if not quick else list(SIZES.items())[:1]:
+        yield from _large(app, f"canvas.lstm_{size}", steps, seconds)
     yield from _playback(app, seconds)
     yield from _edit(app, seconds)
 
@@ -70,6 +79,58 @@ def _canvas(app: Any, name: str, session: Session, seconds: float) -> Iterator[R
         took = medians({kind: job}, seconds / 3, least=3, most=300)[kind]
         yield Row(f"{name}.{kind}", took * 1e3, "ms", limit=limit)
     _close(canvas)
+
+
+def _large(app: Any, name: str, steps: int, seconds: float) -> Iterator[Row]:
+    """A long LSTM with everything open and in view."""
+    session = _long(steps)
+    canvas = _shown(app, session)
+    canvas.show_everything()
+    middle = math.floor(session.end * 0.7)
+    following = itertools.cycle(range(middle, middle + 40))
+    moments = itertools.cycle(np.linspace(0.05, 0.95, 40).tolist())
+    anywhere = itertools.cycle(np.random.default_rng(0).integers(0, session.end, 50).tolist())
+
+    def go(t: float) -> None:
+        session.update(t=float(t))
+        canvas.repaint()
+
+    def full() -> None:
+        canvas._resting = Kept()
+        canvas.repaint()
+
+    yield Row(f"{name}.boxes", len(session.layout.boxes), "boxes")
+    jobs = {
+        "full_repaint": (full, 15 if steps < 1000 else 45),
+        "step": (lambda: go(next(following)), 8),
+        "pulses": (lambda: go(middle + next(moments)), 2),
+        "scrub": (lambda: go(next(anywhere)), 10),
+    }
+    for kind, (job, limit) in jobs.items():
+        took = medians({kind: job}, seconds / 4, least=3, most=200)[kind]
+        yield Row(f"{name}.{kind}", took * 1e3, "ms", limit=limit)
+    _close(canvas)
+    if steps > 1000:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            yield Row(f"{name}.memory", pool.apply(_memory, (steps,)), "MB", limit=400)
+
+
+def _long(steps: int) -> Session:
+    session = Session()
+    session.open_graph(*generators.lstm(steps))
+    session.update(folded=frozenset())
+    return session
+
+
+def _memory(steps: int) -> float:
+    """What a program that shows a long LSTM takes at its most."""
+    app = make_application()
+    session = _long(steps)
+    canvas = _shown(app, session)
+    for t in (0, session.end / 3, session.end):
+        session.update(t=float(int(t)))
+        canvas.repaint()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
 
 
 def _playback(app: Any, seconds: float) -> Iterator[Row]:
