@@ -130,6 +130,8 @@ def label(name: str, time: int | None, notation: Notation) -> Label:
 def scope_title(path: str) -> str:
     """A scope's name in the present language where it is one of the usual ones."""
     outer, _, name = path.rpartition("/")
+    if name.endswith((" +", " ←")):  # what was moved out of a scope of that name
+        return scope_title(f"{outer}/{name[:-2]}") + name[-2:]
     if name == "t=*":
         return tr("time")
     if name.startswith("t="):
@@ -156,6 +158,8 @@ def scope_title(path: str) -> str:
         "check": tr("check"),
         "training": tr("training"),
         "validation": tr("validation"),
+        "clip": tr("clip"),
+        "update": tr("update"),
     }
     if "t=" in outer:  # inside a cell these are its gates
         usual |= {

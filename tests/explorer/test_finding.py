@@ -156,6 +156,9 @@ def test_number_styles():
         ("net/reset", "reset", "reset"),  # outside of time steps it is nobody's gate
         ("lstm/t=12", "t = 12", "t = 12"),
         ("net/layer3", "layer 3", "第 3 層"),
+        ("initial ←", "initial state ←", "初期状態 ←"),
+        ("clip", "clip", "クリップ"),
+        ("update", "update", "更新"),
     ],
 )
 def test_scopes_have_names_in_both_languages(path, en, ja):
