@@ -20,7 +20,7 @@ from explorer import system
 
 FONTS = Path(__file__).resolve().parent.parent / "assets" / "fonts"
 
-CORE = ("numpy", "pyqtgraph", "networkx", "msgspec", "highspy")
+CORE = ("numpy", "pyqtgraph", "msgspec", "highspy")
 EXTRAS = {  # extra -> the module and distribution names it brings, and what for
     "film": ((("av", "av"), ("PIL", "pillow")), "films: .mp4, .webm, .gif, .webp"),
     "formula": ((("ziamath", "ziamath"),), "typesetting formulas that are not built in"),

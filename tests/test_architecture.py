@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "explorer/app.py": {"explorer.system", "PySide6", "scenes.scene", "explorer.model", "explorer.view"},
     "explorer/doctor.py": {"PySide6", "explorer.system"},
     "explorer/system.py": set(),  # runs before anything is installed
-    "explorer/model": {"numpy", "autograd", "scenes", "networkx"},
+    "explorer/model": {"numpy", "autograd", "scenes"},
     "explorer/model/layout": {"numpy", "autograd", "highspy", "explorer.model"},
     "explorer/model/files": {"numpy", "msgspec", "scenes", "explorer.model"},
     # The screen shows what the model has and names its types; it builds nothing of the engine or the scenes.
@@ -60,7 +60,6 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Slow to load or not always there: only inside the function that needs them, and only in these places.
 LATE = {
     "pyqtgraph": {"explorer/view"},
-    "networkx": {"explorer/model"},
     "ziamath": {"explorer/view/formula.py"},
     "ziafont": {"explorer/view/formula.py"},
     "PIL": {"explorer/view/exporters.py"},

@@ -16,6 +16,7 @@ from explorer.model.finding import hides, outward, scope_of
 from explorer.model.layout import ONCE
 from explorer.model.session import Session
 from explorer.model.text import tr
+from explorer.model.walking import Way
 
 MENUS = ("File", "Edit", "View", "Playback", "Training", "Lab", "Help")
 ACTIONS: dict[str, Action] = {}
@@ -52,12 +53,17 @@ class Host(Protocol):
     def follow(self) -> None: ...
     def zoom_by(self, factor: float) -> None: ...
     def zoom_to_selection(self) -> None: ...
+    def walk(self, way: Way) -> None: ...
+    @property
+    def legend(self) -> bool: ...  # whether it is shown
+    def toggle_legend(self) -> None: ...
     def toggle_theme(self) -> None: ...
     def next_language(self) -> None: ...
     def toggle_full_screen(self) -> None: ...
     def reset_window(self) -> None: ...
     def find_scene(self) -> None: ...
     def show_keys(self) -> None: ...
+    def compare(self) -> None: ...
     def show_about(self) -> None: ...
 
 
@@ -102,6 +108,8 @@ class Action:
     run: Run
     enabled: Callable[[Host], bool]
     separate: bool  # a line above it in the menu
+    checked: Callable[[Host], bool] | None = None  # whether it is on, of one that is on or off
+    on_canvas: bool = False  # its keys count only while the canvas has the keyboard
 
 
 def action(
@@ -111,14 +119,15 @@ def action(
     icon: str = "",
     enabled: Callable[[Host], bool] = has_scene,
     separate: bool = False,
+    checked: Callable[[Host], bool] | None = None,
+    on_canvas: bool = False,
 ) -> Callable[[Run], Run]:
     """Put the decorated function on the list; its docstring is the tool tip."""
 
     def register(run: Run) -> Run:
         name = run.__name__
-        ACTIONS[name] = Action(
-            name, title, menu, keys, icon, (run.__doc__ or "").strip(), run, enabled, separate
-        )
+        tip = (run.__doc__ or "").strip()
+        ACTIONS[name] = Action(name, title, menu, keys, icon, tip, run, enabled, separate, checked, on_canvas)
         return run
 
     return register
@@ -262,6 +271,30 @@ def find_previous(host: Host) -> None:
     host.find_again(-1)
 
 
+@action("To a consumer", "Edit", "Alt+Right", enabled=has_selection, separate=True, on_canvas=True)
+def to_consumer(host: Host) -> None:
+    """Go along an edge to a box that uses the selected one"""
+    host.walk("consumer")
+
+
+@action("To an input", "Edit", "Alt+Left", enabled=has_selection, on_canvas=True)
+def to_input(host: Host) -> None:
+    """Go back along an edge to a box that the selected one is computed from"""
+    host.walk("input")
+
+
+@action("To the box above", "Edit", "Alt+Up", enabled=has_selection, on_canvas=True)
+def to_box_above(host: Host) -> None:
+    """Go to the nearest box above the selected one"""
+    host.walk("above")
+
+
+@action("To the box below", "Edit", "Alt+Down", enabled=has_selection, on_canvas=True)
+def to_box_below(host: Host) -> None:
+    """Go to the nearest box below the selected one"""
+    host.walk("below")
+
+
 @action("Preferences…", "Edit", "Ctrl+,", icon="settings", enabled=_always, separate=True)
 def show_preferences(host: Host) -> None:
     """Theme, language, numbers, colours, letters and motion"""
@@ -299,6 +332,12 @@ def zoom_out(host: Host) -> None:
 def zoom_to_selection(host: Host) -> None:
     """Show the selected nodes large"""
     host.zoom_to_selection()
+
+
+@action("Legend", "View", "Shift+L", checked=lambda h: h.legend)
+def legend(host: Host) -> None:
+    """Say in a corner of the picture what the colours of values and gradients mean"""
+    host.toggle_legend()
 
 
 @action("Fold everything", "View", "Shift+F", icon="fold", separate=True)
@@ -395,6 +434,12 @@ def lab_paths(host: Host) -> None:
 def lab_jacobian(host: Host) -> None:
     """How much each state depends on the earlier ones; scale the recurrent matrix through 1"""
     host.panels["lab"].show_view("jacobian")
+
+
+@action("Constant error carousel", "View", "Ctrl+8", icon="graph")
+def lab_carousel(host: Host) -> None:
+    """What a cell state keeps of its gradient along its own line, and by every way"""
+    host.panels["lab"].show_view("carousel")
 
 
 @action("Proofs", "View", "Ctrl+5", icon="formula")
@@ -771,6 +816,12 @@ def run_to_breakpoint(host: Host) -> None:
     state, trace = host.session.state, host.session.trace
     hit = first_hit(trace, state.breakpoints, state.t, trace.end)
     _go(host, float(hit.at if hit else trace.end))
+
+
+@action("Compare…", "Lab", "Shift+C", icon="compare", separate=True)
+def compare(host: Host) -> None:
+    """Put another scene, or this one as it is now, beside it; again: end the comparison"""
+    host.compare()
 
 
 # Help

@@ -9,9 +9,11 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
 from PySide6.QtCore import QElapsedTimer, QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
+    QFocusEvent,
     QHelpEvent,
     QImage,
     QKeyEvent,
@@ -23,9 +25,9 @@ from PySide6.QtGui import (
     QTransform,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QToolTip, QWidget
+from PySide6.QtWidgets import QToolButton, QToolTip, QWidget
 
-from explorer.model import chapters, playback, text, what_if
+from explorer.model import chapters, playback, text, walking, what_if
 from explorer.model.frame import Frame, frame_at
 from explorer.model.layout import Layout
 from explorer.model.layout.morph import Morph
@@ -34,14 +36,21 @@ from explorer.model.text import tr
 from explorer.view import paint
 from explorer.view.camera import Camera, overview_size
 from explorer.view.kept import Kept, drawn
+from explorer.view.legend import legend_size, legend_words, paint_legend
 from explorer.view.theme import Theme
 
 LEAST_ZOOM, MOST_ZOOM = 0.02, 8.0
 FOLD_SECONDS, CAMERA_SECONDS = 0.28, 0.35
+EDGE = 8.0  # pixels around the overview and the legend
+BESIDE_BOX = 28.0  # pixels that are kept in view around the box that the keyboard goes to
+LEAST_FOR_INSETS = (420, 240)  # size of a canvas from which on it has an overview and a legend
 
 
 class Canvas(QWidget):
-    """Shows the session's frame. Wheel zooms, dragging the ground pans, a click selects or folds."""
+    """Shows the session's frame. Wheel zooms, dragging the ground pans, a click selects or folds.
+
+    Dragging with Shift selects what lies in a rectangle; Tab goes from box to box.
+    """
 
     node_clicked = Signal(int)
     node_opened = Signal(int)  # an op was clicked twice
@@ -57,6 +66,7 @@ class Canvas(QWidget):
         self.theme = theme
         self.reduced_motion = False
         self.pace = 1.0  # of folding and of the camera
+        self.legend = False  # whether the colours are explained in a corner
         self._resting, self._overview = Kept(), Kept()
         self._limits = (1.0, 1.0)
         self._hovered_box: int | None = None
@@ -67,6 +77,11 @@ class Canvas(QWidget):
         self._follower_kept: Camera | None = None
         self._fitted: tuple[float, float, float] | None = None
         self._panned = False
+        self._band_from: QPointF | None = None  # in the scene, while Shift is held and the button is down
+        self._band: QRectF | None = None  # what is being selected, in the scene
+        self._walked: tuple[Layout, int] | None = None  # the box that was gone to last
+        self._leaving = False  # the next Tab leaves the canvas
+        self._legend_corner = 0
         self._settle = QTimer(self, singleShot=True, interval=40)
         self._settle.timeout.connect(self._draw_again)
         self._clock = QElapsedTimer()
@@ -256,18 +271,61 @@ class Canvas(QWidget):
         paint.paint_moving(painter, frame, look)
         painter.resetTransform()
         self._paint_overview(painter, frame, look, transform)
+        legend = self.legend_rect()
+        if not legend.isEmpty():
+            paint_legend(painter, legend.topLeft(), look)
+        if self._band is not None:
+            self._paint_band(painter, transform.mapRect(self._band))
         painter.end()
 
     def overview_rect(self) -> QRectF:
         """Where the small picture of the whole is; empty while the whole is in view."""
-        if self.session.recording is None or self.width() < 420:
+        if self.session.recording is None or self.width() < LEAST_FOR_INSETS[0]:
             return QRectF()
         whole = paint.bounds(self.session.frame())
         seen = self.transform().inverted()[0].mapRect(QRectF(self.rect()))
         if seen.contains(whole):
             return QRectF()
         w, h = overview_size(whole, self.width(), self.height())
-        return QRectF(self.width() - w - 8, 8, w, h)
+        return QRectF(self.width() - w - EDGE, EDGE, w, h)
+
+    def legend_rect(self) -> QRectF:
+        """Where the colours are explained: a corner in which no box stands; empty when there is no room."""
+        room = self.width() >= LEAST_FOR_INSETS[0] and self.height() >= LEAST_FOR_INSETS[1]
+        if not self.legend or self.session.recording is None or not room:
+            return QRectF()
+        size = legend_size(self.look())
+        right, bottom = self.width() - size.width() - EDGE, self.height() - size.height() - EDGE
+        corners = [QRectF(QPointF(x, y), size) for y in (bottom, EDGE) for x in (right, EDGE)]
+        insets = [self.overview_rect(), *(QRectF(badge.geometry()) for badge in self._badges())]
+        free = [k for k, c in enumerate(corners) if not any(c.intersects(inset) for inset in insets)]
+        if not free:
+            return QRectF()
+        moving = self._settle.isActive() or self._camera_from is not None or self._pressed is not None
+        # it stays where it is while it hides nothing, and while the picture moves below
+        now = self._legend_corner
+        if now not in free or (not moving and self._covered(corners[now])):
+            self._legend_corner = min(free, key=lambda k: self._covered(corners[k]))
+        return corners[self._legend_corner]
+
+    def _covered(self, place: QRectF) -> int:
+        """How many boxes lie behind a rectangle of the widget."""
+        r, there = self.session.layout.rects, self.transform().inverted()[0].mapRect(place)
+        across = (r[:, 0] < there.right()) & (r[:, 2] > there.left())
+        return int(np.count_nonzero(across & (r[:, 1] < there.bottom()) & (r[:, 3] > there.top())))
+
+    def _badges(self) -> list[QWidget]:
+        """Buttons that stand in the corners of the canvas."""
+        direct = Qt.FindChildOption.FindDirectChildrenOnly
+        return [b for b in self.findChildren(QToolButton, options=direct) if b.isVisible()]
+
+    def _paint_band(self, painter: QPainter, band: QRectF) -> None:
+        """The rectangle that is drawn with the mouse to select what lies in it."""
+        ground = QColor(self.theme.accent)
+        ground.setAlpha(36)
+        painter.setPen(QPen(QColor(self.theme.accent), 1.5, Qt.PenStyle.DashLine))
+        painter.setBrush(ground)
+        painter.drawRect(band)
 
     def _paint_overview(
         self, painter: QPainter, frame: Frame, look: paint.Look, transform: QTransform
@@ -322,6 +380,8 @@ class Canvas(QWidget):
         if "layout" in changed or "recording" in changed:
             old, self._shown_layout = self._shown_layout, session.layout if session.recording else None
             self._hovered_box = self._hovered_edge = None
+            if session.recording is None:
+                self._let_go()
             same_graph = (
                 old is not None
                 and self._shown_layout is not None
@@ -369,6 +429,9 @@ class Canvas(QWidget):
             self._on_overview = self._look_at(event.position())
             if not self._on_overview:
                 self._pressed, self._panned = event.position(), False
+                shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+                if shift and event.button() == Qt.MouseButton.LeftButton:
+                    self._band_from = self.to_scene(event.position())
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self.session.recording is None:
@@ -378,6 +441,12 @@ class Canvas(QWidget):
             return
         if self._pressed is not None and event.buttons():
             moved = event.position() - self._pressed
+            if self._band_from is not None:
+                if self._band is not None or moved.manhattanLength() > 4:
+                    self._band = QRectF(self._band_from, self.to_scene(event.position())).normalized()
+                    self.setCursor(Qt.CursorShape.CrossCursor)
+                    self.update()
+                return
             if self._panned or moved.manhattanLength() > 4:
                 self._panned = True
                 self.setCursor(Qt.CursorShape.ClosedHandCursor)
@@ -398,9 +467,11 @@ class Canvas(QWidget):
         self.setCursor(Qt.CursorShape.PointingHandCursor if pointing else Qt.CursorShape.ArrowCursor)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        self.unsetCursor()
-        pressed, self._pressed = self._pressed, None
-        self._on_overview = False
+        pressed, band = self._pressed, self._band
+        self._let_go()
+        if band is not None:
+            self._select_inside(band, bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier))
+            return
         if pressed is None or self._panned or event.button() != Qt.MouseButton.LeftButton:
             return
         point = self.to_scene(event.position())
@@ -410,6 +481,7 @@ class Canvas(QWidget):
         if k is not None and layout.boxes[k].kind == "scope" and not adding:
             session.fold(layout.boxes[k].scope, False)
         elif k is not None:
+            self._walked = layout, k
             self._select(layout.boxes[k].node, adding)
         elif (scope := layout.area_header_at(point.x(), point.y())) is not None:
             session.fold(scope, True)
@@ -423,6 +495,81 @@ class Canvas(QWidget):
             chosen = tuple(n for n in now if n != node) if node in now else (*now, node)
         self.session.update(selection=chosen)
         self.node_clicked.emit(node)
+
+    def _select_inside(self, band: QRectF, adding: bool) -> None:
+        """Select every box that lies wholly in a rectangle of the scene."""
+        found = walking.inside(self.session.layout, band.left(), band.top(), band.right(), band.bottom())
+        before = self.session.state.selection if adding else ()
+        self.session.update(selection=tuple(dict.fromkeys((*before, *found))))
+
+    def _let_go(self) -> None:
+        """Forget what the mouse is about to do."""
+        self._pressed = self._band_from = self._band = None
+        self._on_overview = False
+        self.unsetCursor()
+        self.update()
+
+    # The keyboard
+
+    def current_box(self) -> int | None:
+        """The box from which the keyboard goes on: that of the node selected last."""
+        selection, layout = self.session.state.selection, self.session.layout
+        if not selection:
+            return None
+        if self._walked is not None and self._walked[0] is layout:
+            k = self._walked[1]  # of a shared leaf, the copy that was gone to
+            if layout.boxes[k].node == selection[-1]:
+                return k
+        return layout.box_of_node.get(selection[-1])
+
+    def walk(self, way: walking.Way) -> None:
+        """Select the box one step further along an edge, or in the same column, if there is one."""
+        k = self.current_box()
+        goal = None if k is None else walking.beside(self.session.layout, k, way)
+        if goal is not None:
+            self.go_to(goal)
+
+    def go_to(self, k: int) -> None:
+        """Select a box and bring it into view."""
+        layout = self.session.layout
+        self._walked = layout, k
+        self.session.update(selection=(layout.boxes[k].node,))
+        self._keep_in_view(k)
+
+    def _keep_in_view(self, k: int) -> None:
+        """Move just as far as it takes to see a box whole."""
+        x, y, zoom = self.camera()
+        box, middle = self.session.layout.boxes[k], QPointF(self.width() / 2, self.height() / 2)
+        place = QRectF(0, 0, box.w * zoom, box.h * zoom)
+        place.moveCenter(QPointF((box.x - x) * zoom, (box.y - y) * zoom) + middle)
+        seen = QRectF(self.rect()).adjusted(BESIDE_BOX, BESIDE_BOX, -BESIDE_BOX, -BESIDE_BOX)
+        for inset in (self.overview_rect(), self.legend_rect()):
+            if place.intersects(inset) and inset.top() <= EDGE:
+                seen.setTop(max(seen.top(), inset.bottom() + EDGE))
+            elif place.intersects(inset):
+                seen.setBottom(min(seen.bottom(), inset.top() - EDGE))
+        dx = min(place.left() - seen.left(), 0.0) or max(place.right() - seen.right(), 0.0)
+        dy = min(place.top() - seen.top(), 0.0) or max(place.bottom() - seen.bottom(), 0.0)
+        if dx or dy:
+            self._move_camera((x + dx / zoom, y + dy / zoom, zoom))
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        self._leaving = False
+        super().focusInEvent(event)
+
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Tab goes from box to box, and after the last one out; after Esc at once."""
+        if self.session.recording is None or not self.hasFocus() or self._leaving:
+            return super().focusNextPrevChild(forward)
+        order, layout, k = walking.reading_order(self.session.layout), self.session.layout, self.current_box()
+        if k is not None and layout.boxes[k].kind == "alias":
+            k = layout.box_of_node[layout.boxes[k].node]
+        at = order.index(k) if k in order else -1 if forward else len(order)
+        following = at + (1 if forward else -1)
+        if not 0 <= following < len(order):
+            return super().focusNextPrevChild(forward)
+        self.go_to(order[following])
+        return True
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         if self.session.recording is None or self.overview_rect().contains(event.position()):
@@ -451,14 +598,21 @@ class Canvas(QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         state = self.session.state
-        if event.key() == Qt.Key.Key_Escape and (state.selection or state.highlight):
+        if event.key() != Qt.Key.Key_Escape:
+            super().keyPressEvent(event)
+        elif self._band_from is not None:
+            self._let_go()
+        elif state.selection or state.highlight:
             self.session.update(selection=(), highlight=())
         else:
+            self._leaving = True
             super().keyPressEvent(event)
 
     def event(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent) and self.session.recording is not None:
-            words = self.words_at(self.to_scene(QPointF(event.pos())))
+            point = QPointF(event.pos())
+            words = legend_words() if self.legend_rect().contains(point) else ""
+            words = words or self.words_at(self.to_scene(point))
             if words:
                 QToolTip.showText(event.globalPos(), words, self)
             else:
@@ -518,6 +672,10 @@ class Canvas(QWidget):
         painter = QPainter(image)
         painter.setTransform(transform)
         paint.paint_moving(painter, frame, look)
+        painter.resetTransform()
+        legend = self.legend_rect()
+        if not legend.isEmpty():
+            paint_legend(painter, legend.topLeft(), look)
         painter.end()
         return image
 

@@ -23,7 +23,7 @@ def names() -> frozenset[str]:
 
 
 def icon(name: str, colour: QColor | str) -> QIcon:
-    """The icon in one colour, with a paler disabled state; KeyError names an icon that does not exist."""
+    """The icon in one colour, paler where disabled, white where selected; KeyError names an icon that does not exist."""
     # Compared with the listing, so that "../x" or another spelling on a case-blind disk is not a name.
     if name not in names():
         raise KeyError(f"no icon is called {name!r}")
@@ -58,6 +58,12 @@ def _icon(name: str, colour: str) -> QIcon:
         painter.setOpacity(DISABLED_OPACITY)
         painter.drawPixmap(0, 0, normal)
         painter.end()
+        selected = QPixmap(normal)  # in a list, on the colour of the selection
+        painter = QPainter(selected)
+        painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceIn)
+        painter.fillRect(selected.rect(), Qt.GlobalColor.white)
+        painter.end()
         result.addPixmap(normal, QIcon.Mode.Normal)
         result.addPixmap(disabled, QIcon.Mode.Disabled)
+        result.addPixmap(selected, QIcon.Mode.Selected)
     return result

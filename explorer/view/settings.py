@@ -60,11 +60,13 @@ class Settings:
     text_size = _Remembered(lambda: TEXT_SIZES, 100)
     pace = _Remembered(lambda: PACES, 1.0)
     reduced_motion = _Remembered(lambda: (False, True), False)
+    legend = _Remembered(lambda: (False, True), True)
     tour_seen = _Remembered(lambda: (False, True), False)
 
     def forget_preferences(self) -> None:
         """Back to how a new window looks; the language stays."""
-        for name in ("theme", "colormap", "number_style", "text_size", "pace", "reduced_motion"):
+        looks = ("theme", "colormap", "number_style", "text_size", "pace", "reduced_motion", "legend")
+        for name in looks:
             self.store.remove(name)
 
     @property

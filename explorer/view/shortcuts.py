@@ -37,10 +37,27 @@ def mouse() -> list[tuple[str, str]]:
         (tr("Zoom"), tr("wheel")),
         (tr("Move the picture"), tr("drag the background")),
         (tr("Select; add to the selection"), tr("click; Shift+click")),
+        (tr("Select what lies in a rectangle"), tr("drag with Shift; with Ctrl as well, it is added")),
         (tr("Fold or unfold a scope"), tr("click its title or box")),
         (tr("Look closer; everything"), tr("double-click a box; the background")),
         (tr("What can be done with a box"), tr("right click")),
         (tr("Change a number"), tr("drag it, or double-click")),
+    ]
+
+
+def canvas_keys() -> list[tuple[str, str, str]]:
+    """What keys do on the canvas that are no action's."""
+    return [
+        (
+            tr("From box to box"),
+            "Tab, Shift+Tab",
+            tr("Select one after the other, in the order of computing"),
+        ),
+        (
+            tr("Deselect"),
+            "Esc",
+            tr("Take back the selection; when nothing is selected, the next Tab leaves the picture"),
+        ),
     ]
 
 
@@ -68,6 +85,7 @@ class KeySheet(QDialog):
             actions = [action for action in ACTIONS.values() if action.menu == menu]
             rows = [(tr(action.title), native(action), tr(action.tip)) for action in actions]
             self._group(menu_title(menu), rows)
+        self._group(tr("Picture"), canvas_keys())
         self._group(tr("Mouse"), [(words, "", how) for words, how in mouse()])
         self.list.expandAll()
         for k in range(2):

@@ -50,10 +50,12 @@ from explorer.model.finding import hidden_by
 from explorer.model.playback import advanced, forward, node_words, stopped
 from explorer.model.session import ALTERATIONS, LASTING, Session
 from explorer.model.text import LANGUAGES, tr
+from explorer.model.walking import Way
 from explorer.view import dialogs
 from explorer.view.accessible import Announcer
 from explorer.view.altered import Badge, ask_value
 from explorer.view.canvas import Canvas
+from explorer.view.compare import Comparing
 from explorer.view.fonts import interface_scale, load_fonts, set_interface_scale, ui_font
 from explorer.view.icons import icon
 from explorer.view.paint import SYMBOLS
@@ -129,7 +131,8 @@ class Window(QMainWindow):
         self._search: Search | None = None  # made when it is first asked for, as the next two
         self._palette: Palette | None = None
         self._tour: Tour | None = None
-        self.desk.setCentralWidget(self.canvas)
+        self.comparing = Comparing(self, self.canvas)
+        self.desk.setCentralWidget(self.comparing)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.desk)
         self.banner = Banner(self)
@@ -189,7 +192,7 @@ class Window(QMainWindow):
 
     def _build(self) -> None:
         """Everything that has words or colours; again after a change of language or theme."""
-        self.canvas.theme = self.theme
+        self.canvas.theme, self.canvas.legend = self.theme, self.legend
         self.canvas.retranslate()
         self.banner.restyle(self.theme)
         self.notice.restyle(self.theme)
@@ -208,6 +211,7 @@ class Window(QMainWindow):
         if self._tour is not None:
             self.show_tour(self._tour.at)
         self.badge.refresh()
+        self.comparing.rebuild()
         self.canvas.update()
 
     def _dress(self) -> None:
@@ -235,7 +239,10 @@ class Window(QMainWindow):
             if action.icon:
                 q.setIcon(icon(action.icon, self.theme.ink))
             q.triggered.connect(lambda _=False, a=action: self.run(a))
-            self.addAction(q)
+            if action.on_canvas:
+                q.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+            q.setCheckable(action.checked is not None)
+            (self.canvas if action.on_canvas else self).addAction(q)
             self.actions_by_id[action.id] = q
 
     def _build_menus(self) -> None:
@@ -326,6 +333,7 @@ class Window(QMainWindow):
         for panel in self.panels.values():
             panel.refresh(changed)
         self.announcer.follow(changed)
+        self.comparing.follow(changed)
         if changed & {*ALTERATIONS, "scene", "recording"}:
             self.badge.refresh()
         self._refresh_actions()
@@ -364,9 +372,13 @@ class Window(QMainWindow):
     def _refresh_actions(self) -> None:
         for id, q in self.actions_by_id.items():
             q.setEnabled(ACTIONS[id].enabled(self) and not (id == "save" and self.document.read_only))
+            if (checked := ACTIONS[id].checked) is not None:
+                q.setChecked(checked(self))
         undo, redo = self.session.undo_title, self.session.redo_title
         self.actions_by_id["undo"].setText(f"{tr('Undo')}: {tr(undo)}" if undo else tr("Undo"))
         self.actions_by_id["redo"].setText(f"{tr('Redo')}: {tr(redo)}" if redo else tr("Redo"))
+        comparing = self.comparing.on
+        self.actions_by_id["compare"].setText(tr("End the comparison") if comparing else tr("Compare…"))
         playing = self.session.state.playing
         self.actions_by_id["play"].setIcon(icon("pause" if playing else "play", self.theme.ink))
 
@@ -640,6 +652,18 @@ class Window(QMainWindow):
     def zoom_to_selection(self) -> None:
         self.canvas.show_nodes(set(self.session.state.selection), most=2.4)
 
+    def walk(self, way: Way) -> None:
+        self.canvas.walk(way)
+
+    @property
+    def legend(self) -> bool:
+        return bool(self.settings.legend)
+
+    def toggle_legend(self) -> None:
+        self.settings.legend = self.canvas.legend = not self.legend
+        self.canvas.update()
+        self._refresh_actions()
+
     def toggle_theme(self) -> None:
         names = list(THEMES)
         self.set_theme(names[(names.index(self.theme.name) + 1) % len(names)])
@@ -864,6 +888,14 @@ class Window(QMainWindow):
         if value is not None:
             self.attempt(lambda: self.session.hold(nodes, value))
 
+    def compare(self) -> None:
+        self.comparing.toggle()
+
+    def comparison_changed(self) -> None:
+        """Another scene has come to be compared, or has gone."""
+        self.panels["lab"].refresh(frozenset({"compared"}))
+        self._refresh_actions()
+
     # Help
 
     def offer_tour(self) -> None:
@@ -929,6 +961,7 @@ class Window(QMainWindow):
             timer.stop()
         panels = self.desk.saveState() if self.desk.arranged else self.settings.window()[1]
         self.settings.remember_window(self.saveGeometry(), panels)
+        self.comparing.close_all()
         self.canvas.release()
         with suppress(ValueError):  # closed twice
             self._unsubscribe()

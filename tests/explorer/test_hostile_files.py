@@ -269,6 +269,7 @@ HOSTILE = {
     "unknown field in a node": (graph(node("1", "tanh", "0") | {"code": "x"}), "invalid"),
     "unknown attribute": (graph(node("1", "sum", "0", __class__=1)), "bad_graph"),
     "attribute of a wrong kind": (graph(node("1", "sum", "0", axis="all")), "bad_graph"),
+    "attribute 1e999": (graph(node("1", "sum", "0", axis=12345)).replace(b"12345", b"1e999"), "invalid"),
     "attribute true": (graph(node("1", "softmax", "0", axis=True)), "bad_graph"),
     "attribute of another array": (graph(node("1", "getitem", "0", index={"array": "x"})), "bad_graph"),
     "attribute with two meanings": (

@@ -289,7 +289,11 @@ class _Reader:
                 raise Problem("too_many", problem, path)
             if depth(data) > LIMITS.attr_depth:
                 raise Problem("too_many", tr("lists and objects are nested too deep"), path)
-            found[name] = self._attr(msgspec.json.decode(data), path)
+            try:
+                value = msgspec.json.decode(data)
+            except msgspec.DecodeError as error:  # a number that no float can hold
+                raise Problem("invalid", schema.in_words(str(error))[0], path) from None
+            found[name] = self._attr(value, path)
         return found
 
     def _attr(self, value: Any, path: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp
@@ -100,6 +101,13 @@ def quantities(trace: Trace) -> tuple[str, ...]:
         return 0 if base in wires.states else 2 if wires.ops[nodes[0]] is None else 1
 
     return tuple(sorted((b for b in wires.quantities if len(wires.quantities[b]) > 1), key=rank))
+
+
+def counterparts(trace: Trace, names: Collection[str]) -> tuple[str, ...]:
+    """What of another trace is laid over the curves of `names`: the same ones; without any, its states."""
+    there = quantities(trace)
+    same = tuple(base for base in there if base in names)
+    return same or tuple(base for base in there if base in wiring(trace.graph).states)[:2] or there[:1]
 
 
 def flow(trace: Trace, base: str) -> Flow:

@@ -1,4 +1,4 @@
-"""The gradient lab: six views on the gradient's way, one tab each, that follow playback, selection and edits.
+"""The gradient lab: seven views on the gradient's way, a tab each, that follow playback, selection and edits.
 
 A view is made when its tab is first seen, and brought up to date only while it is seen.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from explorer.view.panels.lab.view import View
     from explorer.view.window import Window
 
-VIEWS = ("flow", "contributions", "paths", "jacobian", "proofs", "check")
+VIEWS = ("flow", "contributions", "paths", "jacobian", "carousel", "proofs", "check")
 EVERYTHING = frozenset({"everything", "recording", "trace", "layout", "selection", "t"})
 WIDE = 440  # pixels that the views want
 
@@ -50,6 +50,7 @@ class Lab(Panel):
             "contributions": tr("Terms"),
             "paths": tr("Paths"),
             "jacobian": tr("Jacobian"),
+            "carousel": tr("Carousel"),
             "proofs": tr("Proofs"),
             "check": tr("Check"),
         }
@@ -120,6 +121,7 @@ class Lab(Panel):
 
 def _view_classes() -> dict[str, type[View]]:
     """By the names of their tabs; loaded when the first one is asked for, not when the window starts."""
+    from explorer.view.panels.lab.carousel import CarouselView
     from explorer.view.panels.lab.contributions import ContributionsView
     from explorer.view.panels.lab.flow import FlowView
     from explorer.view.panels.lab.gradient_check import GradientCheckView
@@ -127,5 +129,12 @@ def _view_classes() -> dict[str, type[View]]:
     from explorer.view.panels.lab.paths import PathsView
     from explorer.view.panels.lab.proofs import ProofsView
 
-    classes = (FlowView, ContributionsView, PathsView, JacobianView, ProofsView, GradientCheckView)
-    return dict(zip(VIEWS, classes, strict=True))
+    return {
+        "flow": FlowView,
+        "contributions": ContributionsView,
+        "paths": PathsView,
+        "jacobian": JacobianView,
+        "carousel": CarouselView,
+        "proofs": ProofsView,
+        "check": GradientCheckView,
+    }

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import cycle
 from math import floor
 
 import numpy as np
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from explorer.model import text
-from explorer.model.lab.flow import Flow, flow, quantities
+from explorer.model.lab.flow import Flow, counterparts, flow, quantities
 from explorer.model.lab.sweep import wiring
 from explorer.model.playback import node_label
+from explorer.model.session import Session
 from explorer.model.text import tr
 from explorer.view.fonts import ui_font
 from explorer.view.panels import Panel
@@ -20,13 +24,28 @@ from explorer.view.panels.lab.radius import RadiusSlider
 from explorer.view.panels.lab.view import View
 
 
+@dataclass(frozen=True)
+class Over:
+    """A curve of a compared session: dash-dotted, with a row of words below the plot."""
+
+    session: Session
+    base: str
+    flow: Flow
+    line: Line
+    row: QLabel
+
+
 class FlowView(View):
-    """A line per quantity, with the straight line that fits it and what one step back multiplies by."""
+    """A line per quantity, with the straight line that fits it and what one step back multiplies by.
+
+    Those of compared scenes are laid over, each at the moment that is linked with the present one.
+    """
 
     def __init__(self, owner: Panel) -> None:
         self.flows: dict[str, Flow] = {}
         self.lines: dict[str, Line] = {}
         self.boxes: dict[str, QCheckBox] = {}
+        self.over: list[Over] = []
         self._chosen: set[str] = set()
         self._for: tuple[str, ...] = ()
         super().__init__(owner)
@@ -43,6 +62,9 @@ class FlowView(View):
         column.addWidget(self.radius)
         self.note = self.words(faint=True, size=12)
         column.addWidget(self.note)
+        self.beside = QVBoxLayout()
+        self.beside.setSpacing(2)
+        column.addLayout(self.beside)
         self.rows = QWidget()
         self.grid = QGridLayout(self.rows)
         self.grid.setContentsMargins(0, 0, 0, 0)
@@ -64,7 +86,7 @@ class FlowView(View):
 
     def follow(self, changed: frozenset[str]) -> None:
         trace = self.session.trace
-        if changed & {"everything", "recording", "trace"}:
+        if changed & {"everything", "recording", "trace", "compared"}:
             names = quantities(trace)
             if names != self._for or changed & {"everything", "recording", "parameters"}:
                 self._make_rows(names)
@@ -113,9 +135,10 @@ class FlowView(View):
         self.flows = {base: flow(trace, base) for base in self._for if base in self._chosen}
         if list(self.lines) != list(self.flows):
             self._make_lines()
-        all_norms = [f.whole for f in self.flows.values()]
-        times = np.concatenate([f.times for f in self.flows.values()] or [np.array([0, 1])])
-        sizes = np.concatenate(all_norms or [np.ones(1)])
+        self._lay_over()
+        flows = [*self.flows.values(), *(over.flow for over in self.over)]
+        times = np.concatenate([f.times for f in flows] or [np.array([0, 1])])
+        sizes = np.concatenate([f.whole for f in flows] or [np.ones(1)])
         sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
         low, high = (np.log10(sizes.min()), np.log10(sizes.max())) if sizes.size else (-1.0, 0.0)
         middle, half = (low + high) / 2, max((high - low) / 2 * 1.12, 0.55)
@@ -129,6 +152,36 @@ class FlowView(View):
         colours = dict(zip(self.flows, cycle(line_colours(self.theme)), strict=False))
         for base, box in self.boxes.items():
             box.setStyleSheet(f"color: {colours.get(base, self.theme.faint_ink)}")
+
+    def _lay_over(self) -> None:
+        """Lines of what is compared, after those of the scene itself, with a row of words each."""
+        for over in self.over:
+            over.line.remove(self.plot)
+            over.row.hide()
+            over.row.deleteLater()
+        comparison = self.owner.host.comparing.comparison
+        found = [
+            (other, base) for other in comparison.others for base in counterparts(other.trace, self._chosen)
+        ]
+        self.over = []
+        for k, (other, base) in enumerate(found):
+            number = len(self.flows) + k
+            colour = line_colours(self.theme)[number % len(line_colours(self.theme))]
+            line = Line(self.plot, self.theme, number)
+            line.curve.setPen(color=QColor(colour), width=2, style=Qt.PenStyle.DashDotLine)
+            row = self.words(size=12.5)
+            row.setStyleSheet(f"color: {colour}")
+            self.beside.addWidget(row)
+            self.over.append(Over(other, base, flow(other.trace, base), line, row))
+
+    def _draw_over(self) -> None:
+        comparison = self.owner.host.comparing.comparison
+        for over in self.over:
+            t = comparison.moment(over.session)
+            over.line.show(over.flow.times, over.flow.at(t), over.flow.complete(t))
+            words = f"-·- {over.base}, {comparison.title(over.session)}"
+            fit = self._fit_words(over.flow, t)
+            over.row.setText(f"{words}: {fit}" if fit else words)
 
     def _draw(self) -> None:
         """What depends on the moment."""
@@ -151,6 +204,7 @@ class FlowView(View):
         for base, label in self.fits.items():
             if base not in self.flows:
                 label.setText("")
+        self._draw_over()
         words = tr("Dashed: the straight line through the logarithms. Hollow: not everything has arrived.")
         waiting = tr("Nothing has come back yet: press Space, or go to the end with End.")
         self.note.setText(words if started else waiting)
