@@ -23,7 +23,7 @@ def names() -> frozenset[str]:
 
 
 def icon(name: str, colour: QColor | str) -> QIcon:
-    """The icon in one colour, paler where disabled and white where selected; KeyError for none of that name."""
+    """The icon in one colour, paler where disabled, white where selected; KeyError if there is none."""
     # Compared with the listing, so that "../x" or another spelling on a case-blind disk is not a name.
     if name not in names():
         raise KeyError(f"no icon is called {name!r}")
