@@ -36,7 +36,7 @@ run: system $(STAMP)  ## open the window; without a display, film the LSTM scene
 
 test: export QT_QPA_PLATFORM := offscreen
 test: system $(STAMP) lint  ## lint, types and tests, without a display (ARGS="-k lstm" picks tests)
-	@$(call STAGE,pytest,$(RUN) -m pytest $(ARGS))
+	@$(call STAGE,pytest,$(RUN) -m pytest -n 2 $(ARGS))
 
 lint: $(STAMP)  ## lint, formatting and types
 	@$(call STAGE,ruff check,$(RUN) -m ruff check .)
