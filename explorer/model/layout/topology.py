@@ -198,12 +198,12 @@ class Topology:
             if self.graph.ops[j] is None and steps[scope_of[j]] < 0 and paths[scope_of[j]]:
                 n = steps[scope_of[v]]
                 readers[j].add(n > 0 and paths[scope_of[v]][:n] in backward)
+        shared = {int(scope_of[j]) for j, found in readers.items() if found != {True}}
         scope_of, numbers = scope_of.copy(), dict[Path, int]()
         for j, found in readers.items():
-            beside = paths[scope_of[j]]
-            others = [i for i in readers if scope_of[i] == scope_of[j] and readers[i] != {True}]
-            if found == {True} and others and self.graph.kinds[j] == "input":
-                path = (*beside[:-1], f"{beside[-1]} ←")
+            k = int(scope_of[j])
+            if found == {True} and k in shared and self.graph.kinds[j] == "input":
+                path = (*paths[k][:-1], f"{paths[k][-1]} ←")
                 scope_of[j] = numbers.setdefault(path, len(paths) + len(numbers))
         return [*paths, *numbers], scope_of
 
