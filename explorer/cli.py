@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import fnmatch
 import os
 import re
 import sys
@@ -737,9 +738,14 @@ def train(options: argparse.Namespace) -> int:
         for name in ("epochs", "optimizer", "lr", "schedule", "clip", "decay", "patience")
         if getattr(options, name) is not None
     }
+    assert session.recording is not None
     if options.freeze:
         asked["frozen"] = tuple(options.freeze)
-    assert session.recording is not None
+        names = [leaf.name for leaf in session.recording.graph.leaves("parameter")]
+        for pattern in options.freeze:
+            if not fnmatch.filter(names, pattern):
+                form = tr("nothing to freeze is called {name}; the parameters are {names}")
+                raise Stop(form.format(name=repr(pattern[:60]), names=", ".join(names[:12])))
     session.update(recipe=replace(session.state.recipe or first_recipe(session.recording), **asked))
     training = session.training
     assert training is not None

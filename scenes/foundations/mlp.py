@@ -190,11 +190,11 @@ def _recipe(p: Any) -> dict[str, Any]:
                 "A weight `w_ji` only touches `y_j`, and it was multiplied by `z_i`. So "
                 "`∂E/∂w_ji = (y_j − d_j) z_i`: *error at its end times input at its start*. For the bias the "
                 "input is 1, so `∂E/∂b = δ`.\n\n"
-                "Watch `W_$layers` and `b_$layers` on the left: they receive their gradient now.",
+                "Watch `W_$layers` and `b_$layers`: they receive their gradient now.",
                 "重み `w_ji` が影響するのは `y_j` だけで、掛けられた相手は `z_i` です。したがって "
                 "`∂E/∂w_ji = (y_j − d_j) z_i`、つまり*出口の誤差 × 入口の値*となります。"
                 "バイアスでは入口の値が 1 なので `∂E/∂b = δ` です。\n\n"
-                "左の `W_$layers` と `b_$layers` に、いま勾配が届きます。",
+                "`W_$layers` と `b_$layers` に、いま勾配が届きます。",
             ),
             "backward y",
             "backward Wz_$layers",
