@@ -32,12 +32,13 @@ class Order:
         t.vertices += [("in", p) for p in t.in_ports if joined[p] == p] + [("out", p) for p in t.out_ports]
         t.index = {v: i for i, v in enumerate(t.vertices)}
         t.index |= {("in", p): t.index["in", first] for p, first in joined.items()}
-        t.edges = dict(sorted(t.edges.items(), key=lambda e: self._place_of(e[0])))
+        t.edges = dict.fromkeys(sorted(t.edges, key=self._place_of))
         n = len(t.vertices)
         self.successors: list[set[int]] = [set() for _ in range(n)]
         self.predecessors: list[set[int]] = [set() for _ in range(n)]
-        for edge in t.edges:
-            i, j = self._ends(edge)
+        # between which vertices each edge is drawn, from left to right
+        self.ends = {edge: self._ends(edge) for edge in t.edges}
+        for i, j in self.ends.values():
             if i != j:
                 self.successors[i].add(j)
                 self.predecessors[j].add(i)
@@ -54,7 +55,6 @@ class Order:
         }
 
     def _ends(self, edge: Piece) -> tuple[int, int]:
-        """Between which vertices an edge is drawn, from left to right."""
         if edge in self.t.reversed:
             return self.t.index[edge[1][0]], self.t.index[edge[0][0]]
         return self.t.index[self.t.starts.get(edge, edge[0])[0]], self.t.index[edge[1][0]]
@@ -194,12 +194,11 @@ class Order:
         shared: dict[tuple[int, Any, int], int] = {}  # one trunk for all edges of one source
         self.up: dict[int, set[int]] = defaultdict(set)
         self.down: dict[int, set[int]] = defaultdict(set)
-        for edge in t.edges:
-            i, j = self._ends(edge)
-            _, port = edge[1] if edge in t.reversed else t.starts.get(edge, edge[0])
+        for edge, (i, j) in self.ends.items():
             if t.rank[i] in t.dense_gaps and t.rank[j] == t.rank[i] + 1:
                 t.fans[edge] = i, j
                 continue
+            _, port = edge[1] if edge in t.reversed else t.starts.get(edge, edge[0])
             chain = [i]
             for r in range(t.rank[i] + 1, t.rank[j]):
                 key = (i, port, r)

@@ -351,12 +351,13 @@ def _ways(
     routes: list[np.ndarray] = []
     on_spine, in_fan = np.zeros(len(kinds), dtype=np.int8), np.zeros(len(kinds), bool)
     spines: dict[int, set[Any]] = {}
-    for k, row in enumerate(rows[first].tolist()):
-        this, way = standing.groups[standing.group[scope[row]]], pieces[piece[row]]
-        routes.append(this.columns.routes[way])
-        template = int(t.template_of[scope[row]])
+    numbers = (x[first].tolist() for x in (group, t.template_of[scope[rows]], piece[rows]))
+    for k, (g, template, p) in enumerate(zip(*numbers, strict=True)):
+        way = pieces[p]
+        routes.append(standing.groups[g].columns.routes[way])
         known = t.templates[t.template_keys[template]]
-        in_fan[k] = way in known.fans
+        if known.fans:
+            in_fan[k] = way in known.fans
         if template not in spines:
             spines[template] = known.on_spines()
         if spines[template]:  # a branch that leaves the line in the next step, as to a peephole, is none

@@ -428,9 +428,20 @@ class Topology:
         self.piece_template = self.template_of[scope[first[by_appearance]]]
         rows_of_pieces = first[by_appearance]
         upwards = np.where(kind == 0, b > 0, in_lanes[edge])
-        columns = (x[rows_of_pieces].tolist() for x in (edge, kind, self.depth[scope], upwards))
-        for e, k, d, up in zip(*columns, strict=True):
-            self._add_piece(e, k, d, up, port)
+        depths = self.depth[scope]
+        depth_u, depth_v = self.depth[scope_u[edge]], self.depth[scope_v[edge]]
+        plain = (kind == 1) & (depth_u == depths) & (depth_v == depths)  # between two boxes of one scope
+        box_ends: list[End] = [(("node", item.path[-1]), None) for item in self.items]
+        templates = [self.templates[key] for key in self.template_keys]
+        rows_in_names = (edge, kind, depths, upwards, plain, source[edge], target[edge])
+        columns = (x[rows_of_pieces].tolist() for x in rows_in_names)
+        for number, e, k, d, up, is_plain, u, v in zip(self.piece_template.tolist(), *columns, strict=True):
+            if is_plain:
+                link = box_ends[u], box_ends[v]
+                self.pieces.append(link)
+                templates[number].edges[link] = None
+            else:
+                self._add_piece(templates[number], e, k, d, up, port)
         connected = np.zeros(len(self.template_keys), bool)
         connected[self.piece_template] = True
         self._note_first_steps()
@@ -582,19 +593,15 @@ class Topology:
         self._port_rows = np.stack([scopes, source[edge[first]], number, depths], axis=1)
         return port
 
-    def _add_piece(self, edge: int, kind: int, depth: int, upwards: bool, port: np.ndarray) -> None:
+    def _add_piece(
+        self, template: Template, edge: int, kind: int, depth: int, upwards: bool, port: np.ndarray
+    ) -> None:
         """Write out one piece in names: it goes up to its scope's border, across the scope, or down."""
         u, v = self.items[self.edges[0, edge]].path, self.items[self.edges[1, edge]].path
 
         def port_at(depth: int) -> Any:
             return self.ports[port[edge, depth]]
 
-        template = self.templates[self.template_keys[self.piece_template[len(self.pieces)]]]
-        if kind == 1 and len(u) == len(v) == depth + 1:  # between two boxes of one scope
-            piece: Piece = (("node", u[depth]), None), (("node", v[depth]), None)
-            self.pieces.append(piece)
-            template.edges[piece] = None
-            return
         mark = (NORTH,) if upwards else ()
 
         def out_end() -> End:
@@ -605,7 +612,7 @@ class Topology:
             return ("node", v[depth]), None if depth == len(v) - 1 else port_at(depth + 1)
 
         if kind == 0:
-            piece = (out_end(), (("out", u[depth:] + mark), None))
+            piece: Piece = (out_end(), (("out", u[depth:] + mark), None))
         elif kind == 1:
             piece = (out_end(), in_end())
         else:
