@@ -31,30 +31,28 @@ _SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 def written(whole: Whole) -> dict[str, Any]:
     """The section as `schema.pretty` writes it; a node's id is its number."""
     values: dict[str, Any] = {}
-    nodes = [
-        msgspec.json.encode(
-            Node1(
-                id=str(i),
-                op=row.op,
-                inputs=tuple(map(str, row.inputs)),
-                attrs=_attrs_out(row, i, values) if row.attrs else {},
-                kind=row.kind,
-                name=row.name,
-                scope=row.scope,
-                time=row.time,
-                outside=row.outside,
-                value=_value_out(row.value, i, values),
-            )
+    ids = [str(i) for i in range(len(whole.rows))]
+    nodes = (
+        Node1(
+            id=ids[i],
+            op=row.op,
+            inputs=tuple([ids[j] for j in row.inputs]),
+            attrs=_attrs_out(row, i, values) if row.attrs else {},
+            kind=row.kind,
+            name=row.name,
+            scope=row.scope,
+            time=row.time,
+            outside=row.outside,
+            value=None if row.value is None else _value_out(row.value, i, values),
         )
         for i, row in enumerate(whole.rows)
-    ]
-    return {"loss": str(whole.loss), "nodes": nodes, **({"values": values} if values else {})}
+    )
+    lines = msgspec.json.Encoder().encode_lines(nodes).splitlines()
+    return {"loss": str(whole.loss), "nodes": lines, **({"values": values} if values else {})}
 
 
-def _value_out(value: np.ndarray | None, i: int, values: dict[str, Any]) -> Any:
+def _value_out(value: np.ndarray, i: int, values: dict[str, Any]) -> Any:
     """A number stands in its node's line; everything else among the values."""
-    if value is None:
-        return None
     if value.ndim == 0 and value.dtype == np.float64:
         number = float(value)
         if math.isfinite(number):
@@ -172,15 +170,18 @@ class _Reader:
 
     def add(self, node: Node1) -> None:
         """Check one node and append it; a faulty one is appended too, so that others can refer to it."""
+        id = node.id
         try:
-            self._check_id(node.id)
+            # most ids are numbers, which need no closer look
+            if id in self.number or len(id) > LIMITS.key or not (id.isascii() and id.isdecimal()):
+                self._check_id(id)
             row, shape = self._leaf(node) if node.op == LEAF else self._computed(node)
         except Problem:
-            self.number.setdefault(node.id, len(self.rows))
+            self.number.setdefault(id, len(self.rows))
             self.rows.append(Row())
             self.shapes.append(None)
             raise
-        self.number[node.id] = len(self.rows)
+        self.number[id] = len(self.rows)
         self.rows.append(row)
         self.shapes.append(shape)
 
@@ -237,9 +238,8 @@ class _Reader:
         if len(node.inputs) > LIMITS.inputs:
             problem = tr("expected at most {most} {unit}").format(most=LIMITS.inputs, unit=tr("entries"))
             raise Problem("too_many", problem, ".inputs")
-        number = self.number
         try:
-            inputs = tuple([number[id] for id in node.inputs])
+            inputs = tuple([self.number[id] for id in node.inputs])
         except KeyError as missing:
             if self.gaps:
                 return Row(), None

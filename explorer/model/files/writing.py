@@ -74,6 +74,7 @@ def encode(
     return schema.pretty(head | {"scene": state.scene} | written)
 
 
+@uncollected()
 def save(
     path: str | os.PathLike[str],
     state: State,
