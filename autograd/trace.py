@@ -6,7 +6,7 @@ Nothing is ever undone: an earlier moment is another question to the same immuta
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -215,6 +215,15 @@ class Trace:
         for part in parts[1:]:
             total = total + part
         return total
+
+    def grad_from(self, node: int, consumer: int, t: float) -> np.ndarray | None:
+        """The part of the node's gradient that one of its uses has sent until t; None before that."""
+        step, steps = int(self.order.backward_step[consumer]), self.order.arrival_steps[node]
+        if step + 1 > t:
+            return None
+        arrivals = self.arrivals[node][bisect_left(steps, step) : bisect_right(steps, step)]
+        parts = [self.contribution(a) for a in arrivals if a.consumer == consumer]
+        return np.sum(parts, axis=0) if parts else None
 
     def contribution(self, arrival: Arrival) -> np.ndarray:
         """What travelled in one instalment; shape of the receiving node."""

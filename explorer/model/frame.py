@@ -67,12 +67,7 @@ class Frame:
         b = self.layout.boxes[box]
         if b.consumer is None:
             return self.trace.grad(b.node, self.t)
-        parts = [
-            self.trace.contribution(a)
-            for a in self.trace.arrivals[b.node]
-            if a.consumer == b.consumer and a.step + 1 <= self.t
-        ]
-        return np.sum(parts, axis=0) if parts else None
+        return self.trace.grad_from(b.node, b.consumer, self.t)
 
     def slope(self, edge: int) -> np.ndarray | None:
         """Local derivative along an edge that stands for one input of an element-wise op."""

@@ -6,6 +6,7 @@ pulses, hover and selection are drawn on top every time.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -37,6 +38,7 @@ from explorer.view import paint
 from explorer.view.camera import Camera, overview_size
 from explorer.view.kept import Kept, drawn
 from explorer.view.legend import legend_size, legend_words, paint_legend
+from explorer.view.sprites import Sprites
 from explorer.view.theme import Theme
 
 LEAST_ZOOM, MOST_ZOOM = 0.02, 8.0
@@ -68,6 +70,7 @@ class Canvas(QWidget):
         self.pace = 1.0  # of folding and of the camera
         self.legend = False  # whether the colours are explained in a corner
         self._resting, self._overview = Kept(), Kept()
+        self._sprites = Sprites()
         self._limits = (1.0, 1.0)
         self._hovered_box: int | None = None
         self._hovered_edge: int | None = None
@@ -239,6 +242,7 @@ class Canvas(QWidget):
             lit=session.state.highlight,
             value_limit=self._limits[0],
             gradient_limit=self._limits[1],
+            sprites=None if self._fold else self._sprites,
         )
 
     def _highlighted(self) -> frozenset[int]:
@@ -335,6 +339,7 @@ class Canvas(QWidget):
         if inset.isEmpty():
             return
         small = paint.fit(paint.bounds(frame), inset.width(), inset.height(), margin=3.0)
+        look = replace(look, sprites=None)  # theirs are of another zoom
         image = self._overview.brought_to(frame, look, small, inset.size(), self.devicePixelRatioF())
         painter.drawImage(inset.topLeft(), image)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

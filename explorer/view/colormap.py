@@ -52,7 +52,8 @@ def index(values: np.ndarray, limit: float, symlog: bool = False) -> np.ndarray:
     """
     if not (np.isfinite(limit) and limit >= 0):
         raise ValueError(f"the limit of a colour map must be finite and not negative, got {limit}")
-    values = np.nan_to_num(np.asarray(values, dtype=np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf)
+    values = np.asarray(values, dtype=np.float64)
+    values = np.where(np.isnan(values), 0.0, values)
     part = np.clip(values, -limit, limit) / limit if limit > 0 else np.sign(values)
     if symlog:
         part = np.sign(part) * np.log1p(np.abs(part) / LINEAR_PART) / np.log1p(1 / LINEAR_PART)
@@ -62,12 +63,28 @@ def index(values: np.ndarray, limit: float, symlog: bool = False) -> np.ndarray:
 
 def rgb(values: np.ndarray, limit: float, name: str, symlog: bool = False) -> np.ndarray:
     """Colours of `values`, uint8[..., 3]; NaN and the infinities get colours that no number has."""
+    packed = argb(values, limit, name, symlog)
+    return np.stack([packed >> 16 & 255, packed >> 8 & 255, packed & 255], axis=-1).astype(np.uint8)
+
+
+def argb(values: np.ndarray, limit: float, name: str, symlog: bool = False) -> np.ndarray:
+    """The same as pixels of an opaque image, uint32 0xAARRGGBB."""
     values = np.asarray(values, dtype=np.float64)
-    colours = np.array(
-        table(name)[index(values, limit, symlog)]
-    )  # for a single number, indexing gives a view
-    if not np.isfinite(values).all():
-        colours[np.isnan(values)] = NAN_COLOUR
-        colours[values == np.inf] = POS_INF_COLOUR
-        colours[values == -np.inf] = NEG_INF_COLOUR
+    colours = _packed(name)[index(values, limit, symlog)]
+    finite = np.isfinite(values)
+    if finite.all():
+        return colours
+    special = ((values == np.inf, POS_INF_COLOUR), (values == -np.inf, NEG_INF_COLOUR))
+    for chosen, colour in ((np.isnan(values), NAN_COLOUR), *special):
+        colours = np.where(chosen, _pixel(*colour), colours)
     return colours
+
+
+@cache
+def _packed(name: str) -> np.ndarray:
+    """The map as pixels, uint32[256]."""
+    return np.array([_pixel(*colour) for colour in table(name).tolist()], dtype=np.uint32)
+
+
+def _pixel(r: int, g: int, b: int) -> np.uint32:
+    return np.uint32(0xFF000000 | r << 16 | g << 8 | b)

@@ -5,13 +5,14 @@ What stands for a box or an edge costs nothing in Python, so that fifty thousand
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import shiboken6
-from PySide6.QtCore import QLineF, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QPainter, QPen
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPen
 
 from autograd import Graph
 from explorer.model.frame import GHOST, Frame
@@ -20,18 +21,60 @@ from explorer.view.theme import Theme
 
 _ROLES = ("loss", "parameter", "input", "target", "line", "header")  # colours of the theme, by kind of node
 _ROLE_OF = {"parameter": 1, "input": 2, "target": 3, "constant": 4}
+_SPECK = 4  # pixels: what is smaller is written into an image rather than drawn
 _roles: WeakKeyDictionary[Layout, tuple[Graph, np.ndarray]] = WeakKeyDictionary()
 _areas: WeakKeyDictionary[Layout, np.ndarray] = WeakKeyDictionary()
+_seen_of: WeakKeyDictionary[Layout, dict[tuple[float, bytes], _Seen]] = WeakKeyDictionary()
+_VIEWS = 3  # of one layout, that are known: the canvas, its overview, and a picture
 
 
 def paint_far(painter: QPainter, frame: Frame, theme: Theme, parts: np.ndarray | None, zoom: float) -> None:
     """Scopes, edges and boxes too small to be read; (n, 4) `parts` of the scene are wanted, or all."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-    layout = frame.layout
-    _paint_areas(painter, layout, theme, parts)
-    _paint_threads(painter, frame, theme, parts, zoom)
-    _paint_spots(painter, frame, theme, parts, zoom)
+    seen = _seen(frame.layout, parts, zoom)
+    _paint_areas(painter, frame.layout, theme, seen)
+    _paint_threads(painter, frame, theme, seen)
+    _paint_spots(painter, frame, theme, seen, zoom)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What of a layout is in view and large enough to be seen: numbers of scopes, edges and boxes."""
+
+    areas: dict[int, np.ndarray]  # by depth, the rectangles
+    edges: np.ndarray
+    boxes: np.ndarray
+    rects: np.ndarray  # of the boxes, none smaller than a pixel
+    largest: float  # side of a box
+
+
+def _seen(layout: Layout, parts: np.ndarray | None, zoom: float) -> _Seen:
+    views = _seen_of.setdefault(layout, {})
+    key = zoom, b"" if parts is None else parts.tobytes()
+    if key not in views:
+        while len(views) >= _VIEWS:
+            del views[next(iter(views))]
+        out, pixel = max(16.0, 16.0 / zoom), 1.0 / zoom
+        depths = np.array([a.depth for a in layout.areas], dtype=np.int64)
+        areas = within(area_rects(layout), parts, 16.0)
+        areas = areas[_extent(area_rects(layout)[areas]) > 2 * pixel]
+        edges = within(layout.edge_rects, parts, out)
+        edges = edges[_extent(layout.edge_rects[edges]) >= pixel]  # shorter ones are hidden by their boxes
+        boxes = within(layout.rects, parts, out)
+        rects = layout.rects[boxes]
+        thin = np.maximum(pixel - (rects[:, 2:] - rects[:, :2]), 0.0) / 2
+        rects = rects + np.concatenate([-thin, thin], axis=1)
+        by_depth = {
+            d: area_rects(layout)[areas[depths[areas] == d]] for d in np.unique(depths[areas]).tolist()
+        }
+        views[key] = _Seen(by_depth, edges, boxes, rects, float(_extent(rects).max(initial=0.0)))
+    return views[key]
+
+
+def _extent(rects: np.ndarray) -> np.ndarray:
+    """The longer side of each."""
+    return np.maximum(rects[:, 2] - rects[:, 0], rects[:, 3] - rects[:, 1])
 
 
 def area_rects(layout: Layout) -> np.ndarray:
@@ -58,25 +101,15 @@ def within(rects: np.ndarray, parts: np.ndarray | None, out: float) -> np.ndarra
     return candidates[seen.any(axis=1)]
 
 
-def _paint_areas(painter: QPainter, layout: Layout, theme: Theme, parts: np.ndarray | None) -> None:
-    rects = area_rects(layout)
-    depths = np.array([a.depth for a in layout.areas], dtype=np.int64)
-    seen = within(rects, parts, 16.0)
-    pen = QPen(QColor(theme.area_line), 0)
-    painter.setPen(pen)
-    for depth in np.unique(depths[seen]).tolist():
+def _paint_areas(painter: QPainter, layout: Layout, theme: Theme, seen: _Seen) -> None:
+    painter.setPen(QPen(QColor(theme.area_line), 0))
+    for depth, rects in seen.areas.items():
         painter.setBrush(QBrush(QColor(theme.area if depth % 2 else theme.canvas)))
-        _rects(painter, rects[seen[depths[seen] == depth]])
+        _rects(painter, rects)
 
 
-def _paint_threads(
-    painter: QPainter, frame: Frame, theme: Theme, parts: np.ndarray | None, zoom: float
-) -> None:
-    edges = frame.layout.edges
-    rects = frame.layout.edge_rects
-    seen = within(rects, parts, max(16.0, 16.0 / zoom))
-    # what is shorter than a pixel is hidden by its boxes
-    seen = seen[(rects[seen, 2:] - rects[seen, :2]).max(axis=1, initial=0.0) * zoom >= 1.0]
+def _paint_threads(painter: QPainter, frame: Frame, theme: Theme, view: _Seen) -> None:
+    edges, seen = frame.layout.edges, view.edges
     flowed, zero, state = frame.flowed[seen], frame.strength[seen] == 0, edges.state_line[seen]
     faint = QColor(theme.state_line)
     faint.setAlpha(120)
@@ -100,22 +133,49 @@ def _paint_threads(
                 _lines(painter, edges.points, edges.point_starts, which)
 
 
-def _paint_spots(
-    painter: QPainter, frame: Frame, theme: Theme, parts: np.ndarray | None, zoom: float
-) -> None:
-    layout = frame.layout
-    seen = within(layout.rects, parts, max(16.0, 16.0 / zoom))
-    roles = np.where(frame.state[seen] == GHOST, len(_ROLES), _roles_of(frame)[seen])
-    rects = layout.rects[seen]
-    least = 1.0 / zoom  # a spot of one pixel
-    thin = np.maximum(least - (rects[:, 2:] - rects[:, :2]), 0.0) / 2
-    rects = rects + np.concatenate([-thin, thin], axis=1)
+def _paint_spots(painter: QPainter, frame: Frame, theme: Theme, view: _Seen, zoom: float) -> None:
+    roles = np.where(frame.state[view.boxes] == GHOST, len(_ROLES), _roles_of(frame)[view.boxes])
+    colours = [QColor(getattr(theme, name)) for name in (*_ROLES, "ghost")]
+    device = painter.device()
+    if isinstance(device, QImage) and view.largest * zoom * device.devicePixelRatio() < _SPECK and len(roles):
+        _paint_specks(painter, device, view.rects, roles, colours)
+        return
     painter.setPen(Qt.PenStyle.NoPen)
-    for role, name in enumerate((*_ROLES, "ghost")):
-        chosen = rects[roles == role]
+    for role, colour in enumerate(colours):
+        chosen = view.rects[roles == role]
         if len(chosen):
-            painter.setBrush(QBrush(QColor(getattr(theme, name))))
+            painter.setBrush(QBrush(colour))
             _rects(painter, chosen)
+
+
+def _paint_specks(
+    painter: QPainter, onto: QImage, rects: np.ndarray, roles: np.ndarray, colours: list[QColor]
+) -> None:
+    """Boxes of a few pixels, of which hundreds may lie on one."""
+    transform, ratio = painter.worldTransform(), onto.devicePixelRatio()
+    scale = transform.m11() * ratio
+    first_x = np.rint(rects[:, 0] * scale + transform.dx() * ratio).astype(np.int64)
+    first_y = np.rint(rects[:, 1] * scale + transform.dy() * ratio).astype(np.int64)
+    w = np.maximum(np.rint((rects[:, 2] - rects[:, 0]) * scale).astype(np.int64), 1)
+    h = np.maximum(np.rint((rects[:, 3] - rects[:, 1]) * scale).astype(np.int64), 1)
+    # only as far as the picture goes
+    left, top = max(int(first_x.min()), 0), max(int(first_y.min()), 0)
+    right = min(int(first_x.max()) + _SPECK + 1, onto.width())
+    bottom = min(int(first_y.max()) + _SPECK + 1, onto.height())
+    if right <= left or bottom <= top:
+        return
+    shades = np.array([c.rgba() for c in colours], dtype=np.uint32)[roles]
+    pixels = np.zeros((bottom - top, right - left), dtype=np.uint32)
+    for dy in range(int(h.max())):
+        for dx in range(int(w.max())):
+            x, y = first_x + dx, first_y + dy
+            there = (h > dy) & (w > dx) & (x >= left) & (x < right) & (y >= top) & (y < bottom)
+            pixels[y[there] - top, x[there] - left] = shades[there]
+    image = QImage(pixels.data, right - left, bottom - top, 4 * (right - left), QImage.Format.Format_ARGB32)
+    image.setDevicePixelRatio(ratio)
+    painter.resetTransform()
+    painter.drawImage(QPointF(left / ratio, top / ratio), image)
+    painter.setTransform(transform)
 
 
 def _roles_of(frame: Frame) -> np.ndarray:

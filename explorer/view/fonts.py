@@ -5,9 +5,10 @@ coordinates or into a file (`picture_font`).
 Knows files and families, nothing about themes, sizes of widgets or languages.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
-from PySide6.QtGui import QFont, QFontDatabase, QGuiApplication
+from PySide6.QtGui import QFont, QFontDatabase, QFontMetricsF, QGuiApplication
 
 FONTS = Path(__file__).resolve().parents[2] / "assets" / "fonts"
 FILES = ("sans-regular.ttf", "sans-bold.ttf", "maths.ttf", "japanese.otf")
@@ -26,6 +27,8 @@ def load_fonts() -> None:
     for name in FILES:
         if QFontDatabase.addApplicationFont(str(FONTS / name)) < 0:
             raise RuntimeError(f"cannot read the font {FONTS / name}")
+    for kept in (_font, _advance, _cap_height):  # from before
+        kept.cache_clear()
 
 
 _interface_scale = 1.0
@@ -47,12 +50,37 @@ def ui_font(pixel_size: float, bold: bool = False) -> QFont:
 
 
 def picture_font(pixel_size: float, bold: bool = False) -> QFont:
-    """A font at a size in pixels, digits all equally wide so that columns of numbers align."""
+    """A font at a size in whole pixels, digits all equally wide so that columns of numbers align."""
+    return QFont(_font(max(1, round(pixel_size)), bold))  # a copy, which anybody may change
+
+
+def advance(words: str, pixel_size: float, bold: bool = False) -> float:
+    """How wide words are in that font."""
+    return _advance(words, max(1, round(pixel_size)), bold)
+
+
+def cap_height(pixel_size: float, bold: bool = False) -> float:
+    """Height of its capital letters."""
+    return _cap_height(max(1, round(pixel_size)), bold)
+
+
+@lru_cache(maxsize=512)
+def _font(pixel_size: int, bold: bool) -> QFont:
     font = QFont()
     font.setFamilies(list(FAMILIES))
-    font.setPixelSize(max(1, round(pixel_size)))
+    font.setPixelSize(pixel_size)
     font.setBold(bold)
     # Hinting rounds advances to whole pixels, which makes text jump while it is zoomed.
     font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
     font.setStyleStrategy(QFont.StyleStrategy.PreferAntialias)
     return font
+
+
+@lru_cache(maxsize=20_000)
+def _advance(words: str, pixel_size: int, bold: bool) -> float:
+    return QFontMetricsF(_font(pixel_size, bold)).horizontalAdvance(words)
+
+
+@lru_cache(maxsize=512)
+def _cap_height(pixel_size: int, bold: bool) -> float:
+    return QFontMetricsF(_font(pixel_size, bold)).capHeight()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import floor
 from typing import Any
 
-from PySide6.QtCore import QRectF, QSize
-from PySide6.QtGui import QImage, QPainter, QTransform
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QImage, QTransform
 
 from explorer.model import text
 from explorer.model.frame import Frame
@@ -72,10 +72,5 @@ def drawn(
     if image is None or image.size() != pixels or image.devicePixelRatio() != ratio:
         image = QImage(pixels, QImage.Format.Format_RGB32)
         image.setDevicePixelRatio(ratio)
-    everything = QRectF(0, 0, size.width(), size.height())
-    painter = QPainter(image)
-    paint.fill_background(painter, everything, look.theme)
-    painter.setTransform(transform)
-    paint.paint_resting(painter, frame, look, transform.inverted()[0].mapRect(everything))
-    painter.end()
+    repaint.draw_all(image, frame, look, transform)
     return image

@@ -15,7 +15,7 @@ from explorer.model import text
 from explorer.model.text import tr
 from explorer.view import colormap
 from explorer.view.fonts import picture_font
-from explorer.view.paint import Look
+from explorer.view.look import Look
 
 BAR = (150.0, 9.0)
 SAMPLES = 257  # odd, so that zero is one of them

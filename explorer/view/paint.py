@@ -7,8 +7,6 @@ looks like was decided by `frame_at`; here is only how it is drawn, at three lev
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import pairwise
 from math import hypot
 from weakref import WeakKeyDictionary
@@ -19,7 +17,6 @@ from PySide6.QtGui import (
     QBrush,
     QColor,
     QFontMetricsF,
-    QImage,
     QPainter,
     QPainterPath,
     QPen,
@@ -27,41 +24,21 @@ from PySide6.QtGui import (
     QTransform,
 )
 
-from autograd import Graph
 from explorer.model import text
-from explorer.model.frame import COMPUTING, GHOST, Frame
-from explorer.model.layout import Area, Box, Edge, Layout
+from explorer.model.frame import Frame
+from explorer.model.layout import Area, Edge, Layout
 from explorer.model.layout.geometry import BOX, HEAD, Edges
-from explorer.model.playback import formula_labels, node_label, shown_name
-from explorer.model.text import Label, scope_title
-from explorer.view import colormap
+from explorer.model.text import scope_title
+from explorer.view.boxes import box_rect, outline_box, paint_box
 from explorer.view.far import area_rects, paint_far, within
 from explorer.view.fonts import picture_font
+from explorer.view.look import DOTS, LEGIBLE, SYMBOLS, Look
 from explorer.view.marks import marks, paint_badges, paint_cut
+from explorer.view.products import paint_products
 from explorer.view.theme import Theme
-from scenes.scene import Notation
 
-DOTS, SYMBOLS = 0.2, 0.62  # below: coloured boxes; below: a symbol a box; above: everything
 OUT = 16.0  # how far a line, a shadow or an arrow reaches beyond its rectangle, in scene units
 BESIDE = 90.0  # and the factor on a state line
-NUMBERS = 1.45  # above: numbers in the cells of small arrays
-INDEX = 0.68  # size of an index, of its letter's
-LEGIBLE = 12.5  # pixels that a symbol keeps while the picture shrinks
-
-
-@dataclass(frozen=True)
-class Look:
-    """How to draw: colours, letters, and what is marked."""
-
-    theme: Theme
-    notation: Notation = field(default_factory=Notation)
-    selection: frozenset[int] = frozenset()  # nodes
-    hovered_box: int | None = None
-    hovered_edge: int | None = None
-    highlight: frozenset[int] = frozenset()  # nodes that a chapter points at
-    value_limit: float = 1.0
-    gradient_limit: float = 1.0
-    lit: tuple[int, ...] = ()  # nodes of a path, in its order; -1 between two paths
 
 
 def limits(frame: Frame) -> tuple[float, float]:
@@ -128,8 +105,12 @@ def paint_resting(
             paint_cut(painter, layout.edges[k].points, look.theme, zoom)
     for area in areas:
         _paint_title(painter, area, look.theme, zoom)
-    for k in within(layout.rects, parts, out).tolist():
-        _paint_box(painter, frame, look, k, layout.boxes[k], zoom)
+    boxes = within(layout.rects, parts, out).tolist()
+    if look.sprites is not None:
+        look.sprites.paint(painter, frame, look, boxes)
+    else:
+        for k in boxes:
+            paint_box(painter, frame, look, k, layout.boxes[k], zoom)
     state_lines = np.flatnonzero(layout.edges.state_line)
     for k in state_lines[within(layout.edge_rects[state_lines], parts, BESIDE + out)].tolist():
         _paint_slope(painter, frame, look, k, layout.edges[k], zoom)
@@ -173,9 +154,9 @@ def paint_moving(painter: QPainter, frame: Frame, look: Look) -> None:
         for node in nodes:
             for k in layout.boxes_of_node.get(node, ()):
                 if layout.boxes[k].node == node:  # not the folded box that only hides it
-                    _outline(painter, layout.boxes[k], colour, width, zoom, gap)
+                    outline_box(painter, layout.boxes[k], colour, width, zoom, gap)
     if look.lit:
-        _paint_lit(painter, layout, look, zoom)
+        _paint_lit(painter, frame, look, zoom)
     if look.hovered_edge is not None and look.hovered_edge < len(frame.layout.edges):
         edge = frame.layout.edges[look.hovered_edge]
         painter.setPen(QPen(QColor(theme.accent), max(2.4, 2.0 / zoom)))
@@ -184,7 +165,7 @@ def paint_moving(painter: QPainter, frame: Frame, look: Look) -> None:
         _paint_slope(painter, frame, look, look.hovered_edge, edge, zoom, always=True)
     if zoom >= DOTS:
         for k, words in marks(frame).boxes.items():
-            paint_badges(painter, _rect(layout.boxes[k]), words, theme, zoom)
+            paint_badges(painter, box_rect(layout.boxes[k]), words, theme, zoom)
     for pulse in frame.pulses:
         where = point_along(frame.layout.edges[pulse.edge].points, pulse.along)
         shade = QColor(theme.gradient if pulse.backward else theme.value)
@@ -198,24 +179,30 @@ def paint_moving(painter: QPainter, frame: Frame, look: Look) -> None:
         painter.drawEllipse(where, radius, radius)
 
 
-def _paint_lit(painter: QPainter, layout: Layout, look: Look, zoom: float) -> None:
-    """Paths as a broad band along their edges, and a double outline of their nodes."""
+def _paint_lit(painter: QPainter, frame: Frame, look: Look, zoom: float) -> None:
+    """Paths as a broad band along their edges, with their product, and a double outline of their nodes."""
     band = QColor(look.theme.loss)
     band.setAlpha(120)
     pen = QPen(band, max(8.0, 5.0 / zoom))
     pen.setCapStyle(Qt.PenCapStyle.RoundCap)
     painter.setPen(pen)
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    paths = edge_paths(layout)
-    for k in lit_edges(layout, look.lit):
+    layout = frame.layout
+    paths, all_edges = edge_paths(layout), lit_edges(layout, look.lit)
+    seen = painter.worldTransform().inverted()[0].mapRect(QRectF(painter.viewport()))
+    part = np.array([[seen.left(), seen.top(), seen.right(), seen.bottom()]])
+    edges = [all_edges[k] for k in within(layout.edge_rects[all_edges], part, BESIDE + OUT).tolist()]
+    for k in edges:
         painter.drawPath(paths[k])
+    pills = {k: _paint_slope(painter, frame, look, k, layout.edges[k], zoom) for k in edges}
+    paint_products(painter, frame, look, pills, zoom)
     pairs = _neighbours(look.lit)
     for node in set(look.lit) - {-1}:
         for box in (layout.boxes[k] for k in layout.boxes_of_node.get(node, ())):
             # not the folded box that only hides it, and of an alias only the one that the path goes through
             if box.node == node and (box.consumer is None or (node, box.consumer) in pairs):
-                _outline(painter, box, look.theme.loss, 1.4, zoom, 3.0)
-                _outline(painter, box, look.theme.loss, 1.4, zoom, 6.0)
+                outline_box(painter, box, look.theme.loss, 1.4, zoom, 3.0)
+                outline_box(painter, box, look.theme.loss, 1.4, zoom, 6.0)
 
 
 def _neighbours(lit: tuple[int, ...]) -> set[tuple[int, int]]:
@@ -368,17 +355,20 @@ def _paint_slope(
     edge: Edge,
     zoom: float,
     always: bool = False,
-) -> None:
-    """The local derivative as a pill on the line: on state lines once the error has passed, or on hover."""
+) -> QRectF | None:
+    """The local derivative as a pill on the line: on state lines once the error has passed, or on hover.
+
+    Returns where it is.
+    """
     shown = always or (edge.state_line and frame.flowed[k] == 2)
     if not shown:
-        return
+        return None
     slope = frame.slope(k)
     if slope is None:
-        return
+        return None
     words = slope_text(slope)
     if not always and words != "× 1" and zoom < SYMBOLS:
-        return
+        return None
     theme = look.theme
     size = min(max(11.0, LEGIBLE / zoom), 30.0 if words == "× 1" else 16.0)
     font = picture_font(size, bold=True)
@@ -400,262 +390,7 @@ def _paint_slope(
     painter.setPen(QColor(theme.gradient))
     painter.setFont(font)
     painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, words)
-
-
-# Boxes
-
-
-def _rect(box: Box) -> QRectF:
-    return QRectF(box.x - box.w / 2, box.y - box.h / 2, box.w, box.h)
-
-
-def _outline(painter: QPainter, box: Box, colour: str, width: float, zoom: float, gap: float) -> None:
-    painter.setPen(QPen(QColor(colour), max(width, 1.6 / zoom)))
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.drawRoundedRect(_rect(box).adjusted(-gap, -gap, gap, gap), 9, 9)
-
-
-def role_colours(graph: Graph, node: int, loss: int, theme: Theme) -> tuple[str, str]:
-    """Border and fill by what a node is."""
-    kind = graph.kinds[node]
-    if node == loss:
-        return theme.loss, theme.loss_fill
-    if kind == "parameter":
-        return theme.parameter, theme.parameter_fill
-    if kind == "input":
-        return theme.input, theme.input_fill
-    if kind == "target":
-        return theme.target, theme.target_fill
-    if kind == "constant":
-        return theme.line, theme.area
-    return theme.header, theme.box
-
-
-def _paint_box(painter: QPainter, frame: Frame, look: Look, k: int, box: Box, zoom: float) -> None:
-    theme, graph = look.theme, frame.trace.graph
-    border, fill = role_colours(graph, box.node, frame.trace.loss, theme)
-    if box.kind == "scope":
-        border, fill = theme.header, theme.area
-    state = int(frame.state[k])
-    rect = _rect(box)
-    pen = QPen(QColor(border), max(1.4, 0.9 / zoom) * theme.stroke)
-    ink = QColor(theme.ink)
-    if state == GHOST:
-        pen = QPen(QColor(theme.ghost), max(1.1, 0.8 / zoom) * theme.stroke)
-        pen.setDashPattern([3.0, 3.0])
-        fill, ink = theme.canvas, QColor(theme.faint_ink)
-    if state == COMPUTING or frame.sending[k]:
-        lit = QColor(theme.gradient if frame.sending[k] else theme.value)
-        glow = QColor(lit)
-        glow.setAlpha(60)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(glow)
-        painter.drawRoundedRect(rect.adjusted(-5, -5, 5, 5), 11, 11)
-        pen = QPen(lit, max(2.6, 1.6 / zoom) * theme.stroke)
-    if box.kind == "scope":  # a second sheet behind: something is inside
-        painter.setPen(pen)
-        painter.setBrush(QColor(fill))
-        painter.drawRoundedRect(rect.adjusted(3.5, -3.5, 3.5, -3.5), 8, 8)
-    painter.setPen(pen)
-    painter.setBrush(QColor(fill))
-    painter.drawRoundedRect(rect, 8, 8)
-    if zoom < SYMBOLS:
-        _paint_small(painter, frame, look, k, box, zoom, ink)
-    else:
-        _paint_full(painter, frame, look, k, box, zoom, ink)
-
-
-def box_label(frame: Frame, look: Look, box: Box) -> list[Label]:
-    """What a box is called: the node's letter in the notes' notation, a short formula, or its op's symbol."""
-    if box.kind == "scope":
-        return [Label(scope_title(box.scope))]
-    graph = frame.trace.graph
-    op = graph.ops[box.node]
-    if op is not None and not op.elementwise and not shown_name(graph, box.node, look.notation):
-        formula = formula_labels(graph, box.node, look.notation)
-        if formula is not None and sum(len(str(label)) for label in formula) <= 12:
-            return formula
-    return [node_label(graph, box.node, look.notation)]
-
-
-def _paint_small(
-    painter: QPainter, frame: Frame, look: Look, k: int, box: Box, zoom: float, ink: QColor
-) -> None:
-    """A large symbol, and a coloured bar each for value and gradient."""
-    rect = _rect(box)
-    bars = 9.0
-    size = min(LEGIBLE * look.theme.lettering / zoom, box.h - bars - 6)
-    paint_label(painter, rect.adjusted(3, 2, -3, -bars - 2), box_label(frame, look, box), size, ink)
-    _paint_heat(
-        painter, QRectF(rect.left() + 5, rect.bottom() - 10, box.w - 10, 4), frame.value(k), look, False
-    )
-    _paint_heat(
-        painter, QRectF(rect.left() + 5, rect.bottom() - 5.5, box.w - 10, 4), frame.grad(k), look, True
-    )
-
-
-def _paint_full(
-    painter: QPainter, frame: Frame, look: Look, k: int, box: Box, zoom: float, ink: QColor
-) -> None:
-    """Symbol, name, value and gradient."""
-    theme, graph = look.theme, frame.trace.graph
-    rect = QRectF(box.x - box.w / 2, box.y - min(box.h, 54) / 2, box.w, min(box.h, 54))
-    strip = 12.0
-    label_rect = QRectF(rect.left() + 6, rect.top() + 2, rect.width() - 12, rect.height() - 2 * strip - 9)
-    op = graph.ops[box.node]
-    note = ""
-    if box.kind == "scope":
-        note = "▸"
-    elif op is not None and shown_name(graph, box.node, look.notation):
-        note = op.symbol
-    elif op is None:
-        note = text.shape(graph.values[box.node].shape)
-    if note:
-        font = picture_font(9.0 * theme.lettering)
-        painter.setFont(font)
-        painter.setPen(QColor(theme.faint_ink))
-        width = min(QFontMetricsF(font).horizontalAdvance(note), rect.width() * 0.5)
-        painter.drawText(label_rect, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, note)
-        label_rect.setRight(label_rect.right() - width - 3)
-    paint_label(
-        painter, label_rect, box_label(frame, look, box), 15.0 * theme.lettering, ink, left=bool(note)
-    )
-    value_rect = QRectF(rect.left() + 9, rect.bottom() - 2 * strip - 6, rect.width() - 14, strip)
-    grad_rect = QRectF(rect.left() + 9, rect.bottom() - strip - 3.5, rect.width() - 14, strip)
-    value, grad = frame.value(k), frame.grad(k)
-    _role_tick(painter, value_rect, theme.value, value is not None)
-    _paint_heat(painter, value_rect, value, look, False, zoom)
-    expected, arrived = int(frame.expected[k]), int(frame.arrived[k])
-    if expected:
-        _role_tick(painter, grad_rect, theme.gradient, arrived > 0)
-        if 0 < arrived < expected:
-            words = f"{arrived}/{expected}"
-            font = picture_font(9.5, bold=True)
-            width = QFontMetricsF(font).horizontalAdvance(words) + 5
-            painter.setFont(font)
-            painter.setPen(QColor(theme.gradient))
-            badge = QRectF(grad_rect.right() - width + 3, grad_rect.top(), width, strip)
-            painter.drawText(badge, Qt.AlignmentFlag.AlignCenter, words)
-            grad_rect.setRight(grad_rect.right() - width)
-        _paint_heat(painter, grad_rect, grad, look, True, zoom)
-
-
-def _role_tick(painter: QPainter, rect: QRectF, colour: str, lit: bool) -> None:
-    """The thin bar left of a strip that says whether it is the value or the gradient."""
-    c = QColor(colour)
-    c.setAlpha(255 if lit else 70)
-    painter.fillRect(QRectF(rect.left() - 4.5, rect.top() + 0.5, 2.5, rect.height() - 1), c)
-
-
-def paint_label(
-    painter: QPainter, rect: QRectF, labels: list[Label], size: float, ink: QColor, *, left: bool = False
-) -> None:
-    """Symbols with indices, centred or at the left, shrunk rather than clipped."""
-    width = sum(_label_width(label, size) for label in labels)
-    if width > rect.width() and size > 5:
-        paint_label(painter, rect, labels, max(size * rect.width() / width * 0.98, 5.0), ink, left=left)
-        return
-    bold, index = picture_font(size, bold=True), picture_font(size * INDEX)
-    x = rect.left() if left else rect.center().x() - width / 2
-    baseline = rect.center().y() + QFontMetricsF(bold).capHeight() / 2
-    painter.setPen(ink)
-    for label in labels:
-        painter.setFont(bold)
-        painter.drawText(QPointF(x, baseline), label.base)
-        painter.setFont(index)
-        beside = x + QFontMetricsF(bold).horizontalAdvance(label.base) + 1.0
-        if label.sup:
-            painter.drawText(QPointF(beside, baseline - size * 0.36), label.sup)
-        if label.sub:
-            painter.drawText(QPointF(beside, baseline + size * 0.2), label.sub)
-        x += _label_width(label, size)
-
-
-def _label_width(label: Label, size: float) -> float:
-    base = QFontMetricsF(picture_font(size, bold=True)).horizontalAdvance(label.base)
-    if not label.sub and not label.sup:
-        return base
-    metrics = QFontMetricsF(picture_font(size * INDEX))
-    return base + 1.0 + max(metrics.horizontalAdvance(label.sub), metrics.horizontalAdvance(label.sup))
-
-
-# Heat strips
-
-
-def heat_cells(value: np.ndarray) -> np.ndarray:
-    """An array as the rows and columns of its strip; long ones are sampled."""
-    a = np.atleast_1d(np.asarray(value, dtype=float))
-    a = a.reshape(1, -1) if a.ndim == 1 else a.reshape(a.shape[0], -1)
-    rows = np.linspace(0, a.shape[0] - 1, min(a.shape[0], 24)).astype(int)
-    columns = np.linspace(0, a.shape[1] - 1, min(a.shape[1], 48)).astype(int)
-    return a[np.ix_(rows, columns)]
-
-
-def _paint_heat(
-    painter: QPainter,
-    rect: QRectF,
-    value: np.ndarray | None,
-    look: Look,
-    gradient: bool,
-    zoom: float = 0.0,
-) -> None:
-    theme = look.theme
-    if value is None:
-        if zoom:
-            pen = QPen(QColor(theme.ghost), 0.8)
-            pen.setDashPattern([2.0, 2.5])
-            painter.setPen(pen)
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(rect)
-        return
-    cells = heat_cells(value)
-    limit = look.gradient_limit if gradient else look.value_limit
-    colours = colormap.rgb(cells, limit, theme.colormap, symlog=gradient)
-    image = _image(np.ascontiguousarray(colours, dtype=np.uint8))
-    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
-    painter.drawImage(rect, image)
-    painter.setPen(QPen(QColor(theme.area_line), 0.7))
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.drawRect(rect)
-    rows, columns = cells.shape
-    if not zoom or rows > 1 or (columns > 1 and zoom < NUMBERS):
-        return
-    width = rect.width() / columns
-    digits = 4 if columns == 1 else 2
-    words = [text.number(x, digits) for x in cells[0]]
-    size = min(10.5 * theme.lettering, rect.height() - 1.0)
-    metrics = QFontMetricsF(picture_font(size, bold=columns == 1))
-    widest = max(metrics.horizontalAdvance(w) for w in words)
-    if widest > width - 3:
-        size *= (width - 3) / widest
-    if size * zoom < 6:
-        return
-    painter.setFont(picture_font(size, bold=columns == 1))
-    for j, word in enumerate(words):
-        shade = QColor(*(int(c) for c in colours[0, j]))
-        painter.setPen(QColor("#14171f") if _luminance(shade) > 0.45 else QColor("#ffffff"))
-        cell = QRectF(rect.left() + j * width, rect.top(), width, rect.height())
-        painter.drawText(cell, Qt.AlignmentFlag.AlignCenter, word)
-
-
-def _image(colours: np.ndarray) -> QImage:
-    """An image of (rows, columns, 3) colours, a pixel each."""
-    rows, columns, _ = colours.shape
-    r, g, b = (colours[..., k].astype(np.uint32) for k in range(3))
-    packed = np.ascontiguousarray(0xFF000000 | r << 16 | g << 8 | b, dtype=np.uint32)
-    # a copy, as the image does not keep the array alive
-    return QImage(packed.data, columns, rows, 4 * columns, QImage.Format.Format_RGB32).copy()
-
-
-@lru_cache(maxsize=512)
-def _luminance_of(rgb: int) -> float:
-    channels = [((rgb >> shift) & 255) / 255 for shift in (16, 8, 0)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def _luminance(colour: QColor) -> float:
-    return _luminance_of(colour.rgb() & 0xFFFFFF)
+    return rect
 
 
 def fill_background(painter: QPainter, rect: QRectF, theme: Theme) -> None:

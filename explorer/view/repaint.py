@@ -8,7 +8,8 @@ from PySide6.QtGui import QImage, QPainter, QRegion, QTransform
 
 from explorer.model.frame import Frame
 from explorer.view.far import within
-from explorer.view.paint import BESIDE, OUT, Look, fill_background, paint_resting
+from explorer.view.look import Look
+from explorer.view.paint import BESIDE, OUT, fill_background, paint_resting
 
 MOST = 250  # parts, beyond which everything is drawn anew
 
@@ -46,13 +47,23 @@ def repaint_changes(image: QImage, old: Frame, new: Frame, look: Look, transform
     """Bring a picture of `old` up to `new`: only what changed is drawn again."""
     everything = QRectF(QPointF(0, 0), image.deviceIndependentSize())
     parts = changed(old, new, transform.m11(), transform.inverted()[0].mapRect(everything))
-    region = QRegion(everything.toAlignedRect())
-    if parts is not None:
-        region = QRegion()
-        for x0, y0, x1, y1 in parts.tolist():
-            region += transform.mapRect(QRectF(x0, y0, x1 - x0, y1 - y0)).toAlignedRect()
-        region &= QRegion(everything.toAlignedRect())
-    repaint_region(image, new, look, transform, region)
+    if parts is None:
+        draw_all(image, new, look, transform)
+        return
+    region = QRegion()
+    for x0, y0, x1, y1 in parts.tolist():
+        region += transform.mapRect(QRectF(x0, y0, x1 - x0, y1 - y0)).toAlignedRect()
+    repaint_region(image, new, look, transform, region & QRegion(everything.toAlignedRect()))
+
+
+def draw_all(image: QImage, frame: Frame, look: Look, transform: QTransform) -> None:
+    """Draw a whole picture."""
+    everything = QRectF(QPointF(0, 0), image.deviceIndependentSize())
+    painter = QPainter(image)
+    fill_background(painter, everything, look.theme)
+    painter.setTransform(transform)
+    paint_resting(painter, frame, look, transform.inverted()[0].mapRect(everything))
+    painter.end()
 
 
 def repaint_region(image: QImage, frame: Frame, look: Look, transform: QTransform, region: QRegion) -> None:

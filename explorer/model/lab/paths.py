@@ -8,8 +8,11 @@ path's part, for a seed of length 1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from math import prod
+from operator import mul
 
 import numpy as np
 
@@ -17,6 +20,7 @@ from autograd import Trace
 from explorer.model.lab.sweep import Progress, Stack, leading_to, norms, stack_sent, sweep, wiring
 
 WIDTH = 32  # parts that a node keeps at least: exact while no node has more ways to the target
+_SYMMETRIC = frozenset({"add", "add_n", "multiply"})  # each of two equal inputs has the same factor
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,41 @@ def routes(trace: Trace, source: int, target: int, k: int = 5, progress: Progres
     found = _beam(trace, set(between), source, target, seed, k, max(4 * k, WIDTH), progress)
     made = [_route(trace, path, stack, gradient, scalar) for path, stack in found]
     return Routes(trace, source, target, gradient, tuple(made), scalar)
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One edge of a path: what came as `before` to its consumer is `after` at its input."""
+
+    before: float  # the product of all factors up to here, from the target on
+    factor: float
+    after: float
+
+
+def hops(trace: Trace, nodes: Sequence[int]) -> tuple[Hop, ...]:
+    """The running product of a path's factors at each of its edges, from source to target.
+
+    Empty for nodes that are no path, and where an input is taken in twice, so that the nodes do not tell
+    which of two factors is meant.
+    """
+    wires = wiring(trace.graph)
+    if len(nodes) < 2 or not 0 <= min(nodes) <= max(nodes) <= trace.loss or trace.grads[nodes[-1]] is None:
+        return ()
+    edges = []
+    for node, consumer in pairwise(nodes):
+        slots = [slot for slot, j in wires.receivers[consumer] if j == node]
+        op = wires.ops[consumer]
+        if op is None or not slots or (len(slots) > 1 and op.name not in _SYMMETRIC):
+            return ()
+        edges.append((consumer, slots[0]))
+    scalar = all(trace.values[i].ndim == 0 for i in nodes)
+    if scalar:  # as `routes` has it: factors have signs where nothing but scalars lies between
+        below = leading_to(wires, [nodes[0]], nodes[-1])
+        between = _between(wires.receivers, below, nodes[0], nodes[-1])
+        scalar = all(trace.values[i].ndim == 0 for i in between)
+    factors = _factors(trace, edges, scalar)
+    running = list(accumulate(reversed(factors), mul, initial=1.0))[::-1]
+    return tuple(Hop(*of) for of in zip(running[1:], factors, running, strict=False))
 
 
 def _between(receivers: list[list[tuple[int, int]]], below: bytearray, source: int, target: int) -> list[int]:
@@ -152,12 +191,20 @@ def _strongest(blocks: list[tuple[Stack, int, int]], most: int) -> tuple[Stack, 
 def _route(
     trace: Trace, edges: list[tuple[int, int]], part: np.ndarray, gradient: np.ndarray, scalar: bool
 ) -> Route:
-    """The path with its factors: the gradient is sent back along it once more, alone."""
-    wires = wiring(trace.graph)
-    nodes = [wires.inputs[edges[0][0]][edges[0][1]], *(consumer for consumer, _ in edges)]
-    start = np.ones(()) if scalar else trace.grads[nodes[-1]]
-    if start is None or nodes[-1] == trace.loss:
-        start = np.ones(trace.values[nodes[-1]].shape)
+    """The path with its factors, and its share of the gradient."""
+    nodes = [wiring(trace.graph).inputs[edges[0][0]][edges[0][1]], *(consumer for consumer, _ in edges)]
+    factors = _factors(trace, edges, scalar)
+    size = float(norms(gradient[None])[0])
+    share = float(np.sum((part / size) * (gradient / size))) if size else np.nan
+    return Route(tuple(nodes), tuple(slot for _, slot in edges), factors, part, share)
+
+
+def _factors(trace: Trace, edges: Sequence[tuple[int, int]], scalar: bool) -> tuple[float, ...]:
+    """The number of each edge (consumer, slot), from source to target: one gradient goes back along them."""
+    target = edges[-1][0]
+    start = np.ones(()) if scalar else trace.grads[target]
+    if start is None or target == trace.loss:
+        start = np.ones(trace.values[target].shape)
     g, factors = start[None], []
     with np.errstate(all="ignore"):
         before = float(norms(g)[0])
@@ -169,6 +216,4 @@ def _route(
             else:
                 factors.append(after / before if before else 0.0)
                 before = after
-    size = float(norms(gradient[None])[0])
-    share = float(np.sum((part / size) * (gradient / size))) if size else np.nan
-    return Route(tuple(nodes), tuple(slot for _, slot in edges), tuple(reversed(factors)), part, share)
+    return tuple(reversed(factors))
