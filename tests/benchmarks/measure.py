@@ -121,9 +121,17 @@ def cpu_with_children() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in both)
 
 
-def fresh_python(*arguments: str) -> None:
-    """Run a new interpreter, without a display, and fail if it fails."""
+def fresh_python(*arguments: str, compiled: str) -> None:
+    """Run a new interpreter, without a display, and fail if it fails.
+
+    From its second run on it finds the modules in the folder `compiled`, as after an installation.
+    """
     paths = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH", "")) if p)
-    environment = os.environ | {"PYTHONPATH": paths, "QT_QPA_PLATFORM": "offscreen"}
+    environment = os.environ | {
+        "PYTHONPATH": paths,
+        "QT_QPA_PLATFORM": "offscreen",
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": compiled,
+    }
     command = [sys.executable, *arguments]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)

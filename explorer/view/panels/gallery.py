@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QIcon, QImage, QPainter, QPixmap
+from PySide6.QtGui import QIcon, QImage, QPainter, QPixmap, QShowEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -45,9 +45,11 @@ def family_title(family: str) -> str:
 
 
 def thumbnail(scene: Scene, theme: Theme, width: int, height: int, ratio: float) -> QPixmap:
-    """The scene's graph with every gradient arrived, small; drawn once per theme."""
+    """The scene's graph with every gradient arrived, small; drawn once, and again in another theme."""
     key = (scene.id, theme, width, round(ratio * 100))
     if key not in _thumbnails:
+        for old in [k for k in _thumbnails if k[1] != theme]:
+            del _thumbnails[old]
         session = Session()
         session.open_scene(scene.id)
         frame = session.frame(session.end * 0.72)
@@ -92,7 +94,7 @@ class SceneList(QListWidget):
             self.setSpacing(10)
         self.grid = grid
         self._waiting: list[tuple[QListWidgetItem, Scene]] = []
-        self._draw_next = QTimer(self, interval=0)
+        self._draw_next = QTimer(self, interval=10)  # the window itself comes first
         self._draw_next.timeout.connect(self._draw_one)
         self.itemActivated.connect(self._open)
         self.itemClicked.connect(self._open)
@@ -134,9 +136,13 @@ class SceneList(QListWidget):
         pixmap.fill(Qt.GlobalColor.transparent)
         return pixmap
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._draw_next.start()
+
     def _draw_one(self) -> None:
         """One thumbnail per turn of the event loop, so that the window answers meanwhile."""
-        if not self._waiting:
+        if not self._waiting or not self.isVisible():
             self._draw_next.stop()
             return
         item, scene = self._waiting.pop(0)
