@@ -18,6 +18,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.image: QImage | None = None
+        self._scratch: QImage | None = None  # another of its size
         self.transform = QTransform()
         self._frame: Frame | None = None
         self._style: Any = None
@@ -34,14 +35,18 @@ class Kept:
         old, moved = self._frame, None
         if self.image is not None and old is not None and self._alike(frame, style):
             moved = self.image
+            if self._scratch is None or self._scratch.size() != moved.size():
+                self._scratch = repaint.like(moved)
             if self.transform != transform:
-                moved = repaint.shifted(self.image, old, look, self.transform, transform)
+                moved = repaint.shifted(self.image, old, look, self.transform, transform, self._scratch)
+                if moved is not None:
+                    self._scratch = self.image
         if moved is None or old is None:
             self.image = drawn(frame, look, transform, size, ratio, self.image)
         else:
             self.image = moved
             if _step(old) != _step(frame):
-                repaint.repaint_changes(moved, old, frame, look, transform)
+                repaint.repaint_changes(moved, old, frame, look, transform, self._scratch)
         self._frame, self._style, self.transform = frame, style, transform
         return self.image
 

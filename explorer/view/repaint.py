@@ -43,7 +43,9 @@ def changed(old: Frame, new: Frame, zoom: float, view: QRectF | None = None) -> 
     return None if len(found) > MOST else found + np.array([-out, -out, out, out])
 
 
-def repaint_changes(image: QImage, old: Frame, new: Frame, look: Look, transform: QTransform) -> None:
+def repaint_changes(
+    image: QImage, old: Frame, new: Frame, look: Look, transform: QTransform, scratch: QImage | None = None
+) -> None:
     """Bring a picture of `old` up to `new`: only what changed is drawn again."""
     everything = QRectF(QPointF(0, 0), image.deviceIndependentSize())
     parts = changed(old, new, transform.m11(), transform.inverted()[0].mapRect(everything))
@@ -53,7 +55,7 @@ def repaint_changes(image: QImage, old: Frame, new: Frame, look: Look, transform
     region = QRegion()
     for x0, y0, x1, y1 in parts.tolist():
         region += transform.mapRect(QRectF(x0, y0, x1 - x0, y1 - y0)).toAlignedRect()
-    repaint_region(image, new, look, transform, region & QRegion(everything.toAlignedRect()))
+    repaint_region(image, new, look, transform, region & QRegion(everything.toAlignedRect()), scratch)
 
 
 def draw_all(image: QImage, frame: Frame, look: Look, transform: QTransform) -> None:
@@ -66,46 +68,75 @@ def draw_all(image: QImage, frame: Frame, look: Look, transform: QTransform) -> 
     painter.end()
 
 
-def repaint_region(image: QImage, frame: Frame, look: Look, transform: QTransform, region: QRegion) -> None:
-    """Draw one region of a picture again."""
+def repaint_region(
+    image: QImage,
+    frame: Frame,
+    look: Look,
+    transform: QTransform,
+    region: QRegion,
+    scratch: QImage | None = None,
+) -> None:
+    """Draw one region of a picture again. `scratch` is an image like it, with whatever in it."""
     if region.isEmpty():
         return
     # drawn without a clip and then copied: half a box is not sampled as a whole one is
-    fresh = QImage(image.size(), image.format())
-    fresh.setDevicePixelRatio(image.devicePixelRatio())
+    fresh = like(image) if scratch is None else scratch
     back = transform.inverted()[0]
-    inside = [back.mapRect(QRectF(rect)) for rect in _rects(region)]
+    rects = _rects(region)
+    inside = [back.mapRect(QRectF(rect)) for rect in rects]
     painter = QPainter(fresh)
-    fill_background(painter, QRectF(region.boundingRect()), look.theme)
+    for rect in rects:
+        fill_background(painter, QRectF(rect), look.theme)
     painter.setTransform(transform)
     paint_resting(
         painter, frame, look, np.array([[r.left(), r.top(), r.right(), r.bottom()] for r in inside])
     )
     painter.end()
+    ratio = image.devicePixelRatio()
     painter = QPainter(image)
-    painter.setClipRegion(region)
-    painter.drawImage(QPointF(0, 0), fresh)
+    painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Source)
+    for rect in rects:
+        around = QRectF(rect)
+        there = QRectF(
+            around.x() * ratio, around.y() * ratio, around.width() * ratio, around.height() * ratio
+        )
+        painter.drawImage(around, fresh, there)
     painter.end()
 
 
+def like(image: QImage) -> QImage:
+    """Another image of that size."""
+    other = QImage(image.size(), image.format())
+    other.setDevicePixelRatio(image.devicePixelRatio())
+    return other
+
+
 def shifted(
-    image: QImage, frame: Frame, look: Look, before: QTransform, transform: QTransform
+    image: QImage,
+    frame: Frame,
+    look: Look,
+    before: QTransform,
+    transform: QTransform,
+    scratch: QImage | None = None,
 ) -> QImage | None:
-    """The picture after a move by whole pixels, with what came into view drawn; None after any other."""
+    """The picture after a move by whole pixels, with what came into view drawn; None after any other.
+
+    It is written into `scratch`, and the old one is no longer what it was.
+    """
     ratio, size = image.devicePixelRatio(), image.deviceIndependentSize()
     dx, dy = transform.m31() - before.m31(), transform.m32() - before.m32()
     whole = all(abs(d * ratio - round(d * ratio)) < 1e-6 for d in (dx, dy))
     same = before.m11() == transform.m11() and before.m22() == transform.m22()
     if not (whole and same) or abs(dx) >= size.width() or abs(dy) >= size.height():
         return None
-    moved = QImage(image.size(), image.format())
-    moved.setDevicePixelRatio(ratio)
+    moved = like(image) if scratch is None else scratch
     painter = QPainter(moved)
+    painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Source)
     painter.drawImage(QPointF(dx, dy), image)
     painter.end()
     everything = QRect(0, 0, round(size.width()), round(size.height()))
     kept = QRectF(dx, dy, size.width(), size.height()).toRect().adjusted(1, 1, -1, -1)
-    repaint_region(moved, frame, look, transform, QRegion(everything) - QRegion(kept))
+    repaint_region(moved, frame, look, transform, QRegion(everything) - QRegion(kept), image)
     return moved
 
 

@@ -8,6 +8,7 @@ import multiprocessing
 import resource
 import statistics
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from explorer.app import make_application
 from explorer.model.session import Session
 from explorer.view.canvas import Canvas
 from explorer.view.kept import Kept
+from explorer.view.sprites import Sprites
 from explorer.view.theme import THEMES
 from explorer.view.window import Window
 from tests.benchmarks import generators
@@ -55,14 +57,24 @@ def _shown(app: Any, session: Session) -> Canvas:
 
 
 def _canvas(app: Any, name: str, session: Session, seconds: float) -> Iterator[Row]:
+    """Near enough to read everything that is in view."""
     canvas = _shown(app, session)
     middle = math.floor(session.end * 0.7)
     steps = itertools.cycle(range(middle, min(middle + 40, session.end)))
     moments = itertools.cycle(np.linspace(0.05, 0.95, 40).tolist())
+    session.update(t=float(middle))
+    x, y, zoom = canvas.camera()
+    places = itertools.cycle(np.linspace(0, 200, 41).tolist())
+    zooms = itertools.cycle((zoom * np.linspace(1, 1.5, 41)).tolist())
+    boxes = itertools.cycle(range(len(session.layout.boxes)))
 
     def full() -> None:
         canvas._resting = Kept()  # as after a resize
         canvas.repaint()
+
+    def cold() -> None:
+        canvas._sprites = Sprites()
+        full()
 
     def step() -> None:
         session.update(t=float(next(steps)))
@@ -72,11 +84,25 @@ def _canvas(app: Any, name: str, session: Session, seconds: float) -> Iterator[R
         session.update(t=middle + next(moments))
         canvas.repaint()
 
+    def hover() -> None:
+        canvas._hovered_box = next(boxes)
+        canvas.repaint()
+
+    def pan() -> None:
+        session.update(camera=(x + next(places), y, zoom))
+        canvas.repaint()
+
+    def turn_of_the_wheel() -> None:
+        canvas._settle.start()
+        session.update(camera=(x, y, next(zooms)))
+        canvas.repaint()
+
     yield Row(f"{name}.boxes", len(session.layout.boxes), "boxes")
     session.update(t=middle + 0.5)
+    jobs = (("full_repaint", full, 8), ("cold_repaint", cold, 20), ("step", step, 8), ("pulses", pulses, 2))
     # Not interleaved: what a step leaves behind is what makes the next pulse cheap.
-    for kind, job, limit in (("full_repaint", full, 15), ("step", step, 8), ("pulses", pulses, 2)):
-        took = medians({kind: job}, seconds / 3, least=3, most=300)[kind]
+    for kind, job, limit in (*jobs, ("hover", hover, 2), ("pan", pan, 4), ("zoom", turn_of_the_wheel, 8)):
+        took = medians({kind: job}, seconds / 4, least=3, most=300)[kind]
         yield Row(f"{name}.{kind}", took * 1e3, "ms", limit=limit)
     _close(canvas)
 
@@ -99,16 +125,32 @@ def _large(app: Any, name: str, steps: int, seconds: float) -> Iterator[Row]:
         canvas._resting = Kept()
         canvas.repaint()
 
+    x, y, zoom = canvas.camera()
+    zooms = itertools.cycle((zoom * np.linspace(1, 1.5, 41)).tolist())
+
+    def turn_of_the_wheel() -> None:
+        canvas._settle.start()
+        session.update(camera=(x, y, next(zooms)))
+        canvas.repaint()
+
     yield Row(f"{name}.boxes", len(session.layout.boxes), "boxes")
     jobs = {
         "full_repaint": (full, 15 if steps < 1000 else 45),
         "step": (lambda: go(next(following)), 8),
         "pulses": (lambda: go(middle + next(moments)), 2),
         "scrub": (lambda: go(next(anywhere)), 10),
+        "zoom": (turn_of_the_wheel, 8),
     }
     for kind, (job, limit) in jobs.items():
         took = medians({kind: job}, seconds / 4, least=3, most=200)[kind]
         yield Row(f"{name}.{kind}", took * 1e3, "ms", limit=limit)
+    session.update(camera=None)  # and near, where the camera goes with the steps
+    playing = itertools.count(middle * 60)
+    took = samples({"frame": lambda: go(next(playing) / 60)}, seconds / 2, most=600)["frame"]
+    yield Row(f"{name}.playback", statistics.median(took) * 1e3, "ms", limit=1000 / 55)
+    yield Row(f"{name}.playback_p99", float(np.percentile(took, 99)) * 1e3, "ms", limit=33)
+    near = medians({"scrub": lambda: go(next(anywhere))}, seconds / 4, least=3, most=200)["scrub"]
+    yield Row(f"{name}.scrub_near", near * 1e3, "ms")
     _close(canvas)
     if steps > 1000:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -130,6 +172,10 @@ def _memory(steps: int) -> float:
     for t in (0, session.end / 3, session.end):
         session.update(t=float(int(t)))
         canvas.repaint()
+    status = Path("/proc/self/status")
+    if status.exists():  # what the system counts for a process includes what it was forked from
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) * 1024 / MEGABYTE
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
 
 
