@@ -233,6 +233,8 @@ class Scene:
     score: Callable[[Recording], float] | None = None  # share of the batch that comes out right
     # how it is trained well with these parameters: `optimizer`, `lr`, `epochs`, …; None: as anything is
     recipe: Callable[[Any], Mapping[str, Any]] | None = None
+    # what the rows of one-hot vectors stand for with these parameters; None: the classes of the data
+    words: Callable[[Any], tuple[str, ...]] | None = None
 
     def defaults(self) -> dict[str, Value]:
         return {p.name: p.default for p in self.parameters}
@@ -365,6 +367,12 @@ class Recording:
                     found.append((consumer, sent))
         return found
 
+    def words(self) -> tuple[str, ...]:
+        """What the rows of one-hot vectors and of probabilities stand for; empty where nothing has a name."""
+        if self.scene.words is not None:
+            return self.scene.words(SimpleNamespace(**self.parameters))
+        return self.data.classes if self.data is not None else ()
+
     def trace(self) -> Trace:
         return Trace(self.graph, self.loss)
 
@@ -413,6 +421,7 @@ def scene(
     data: Callable[[Any, int], Data | None] | None = None,
     score: Callable[[Recording], float] | None = None,
     recipe: Callable[[Any], Mapping[str, Any]] | None = None,
+    words: Callable[[Any], tuple[str, ...]] | None = None,
 ) -> Callable[[Callable[[Any, Leaves], Tensor]], Callable[[Any, Leaves], Tensor]]:
     """Put the decorated builder into the catalogue."""
 
@@ -435,6 +444,7 @@ def scene(
             data=data,
             score=score,
             recipe=recipe,
+            words=words,
         )
         return builder
 

@@ -21,6 +21,7 @@ from scenes.recurrent.layers import (
     gate_weights,
     hidden,
     join,
+    letters_note,
     output_error,
     over_time,
     side_by_side,
@@ -102,6 +103,11 @@ _GAMMA = {
     for mark, arrow in (("F", "→"), ("B", "←"))
     for k, letter in {"f": "Γ_f", "i": "Γ_u", "o": "Γ_o", "g": "c̃", "h": "a"}.items()
 }
+_NOTATIONS = {
+    "RN": Notation("sub", _LETTERS),
+    "CS": Notation("angle", _LETTERS | _GAMMA | {"h": "a", "y": "ŷ", "d": "y", "E": "L"}),
+}
+_NOTE = letters_note(_NOTATIONS)
 
 
 @scene(
@@ -133,10 +139,7 @@ _GAMMA = {
         LOSS_AT,
         NOTATION,
     ),
-    notations={
-        "RN": Notation("sub", _LETTERS),
-        "CS": Notation("angle", _LETTERS | _GAMMA | {"h": "a", "y": "ŷ", "d": "y", "E": "L"}),
-    },
+    notations=_NOTATIONS,
     formulas=(
         r"\overrightarrow{c}_t = \overrightarrow{f}_t \odot \overrightarrow{c}_{t-1} + "
         r"\overrightarrow{i}_t \odot \overrightarrow{g}_t,\quad"
@@ -154,10 +157,12 @@ _GAMMA = {
             Text(
                 "The forward chain is the LSTM that you know: gates decide what its cell `c→` keeps, what is "
                 "written, and what `h→` shows. After step t it remembers `x_1 … x_t`.\n\n"
-                "The gates are folded into one box each; click one to see its inside.",
+                "The gates are folded into one box each; click one to see its inside."
+                f"{_NOTE.en}",
                 "順方向の連鎖はいつものLSTMです。ゲートがセル `c→` に何を残し、何を書き込み、`h→` に何を"
                 "見せるかを決めます。時刻 t の後には `x_1 … x_t` を覚えています。\n\n"
-                "ゲートはそれぞれ一つの箱に折りたたんであります。クリックすると中が見えます。",
+                "ゲートはそれぞれ一つの箱に折りたたんであります。クリックすると中が見えます。"
+                f"{_NOTE.ja}",
             ),
             "start",
             "forward hF_$T",

@@ -20,6 +20,7 @@ from scenes.recurrent.layers import (
     exchanged_directions,
     hidden,
     join,
+    letters_note,
     output_error,
     over_time,
     rnn_weights,
@@ -77,6 +78,11 @@ def _exchange(r: Recording) -> tuple[Any, Any]:
 
 
 _LETTERS = {f"{k}{mark}": k + arrow for mark, arrow in (("F", "→"), ("B", "←")) for k in "zuWb"}
+_NOTATIONS = {
+    "RN": Notation("sup", _LETTERS),
+    "CS": Notation("angle", _LETTERS | {"zF": "a→", "zB": "a←", "z": "a", "y": "ŷ", "d": "y", "E": "L"}),
+}
+_NOTE = letters_note(_NOTATIONS)
 
 
 @scene(
@@ -99,10 +105,7 @@ _LETTERS = {f"{k}{mark}": k + arrow for mark, arrow in (("F", "→"), ("B", "←
         LOSS_AT,
         NOTATION,
     ),
-    notations={
-        "RN": Notation("sup", _LETTERS),
-        "CS": Notation("angle", _LETTERS | {"zF": "a→", "zB": "a←", "z": "a", "y": "ŷ", "d": "y", "E": "L"}),
-    },
+    notations=_NOTATIONS,
     formulas=(
         r"\overrightarrow{z}^t = f(\overrightarrow{W}_{in}\, x^t + \overrightarrow{W}\, "
         r"\overrightarrow{z}^{t-1} + \overrightarrow{b})",
@@ -119,11 +122,13 @@ _LETTERS = {f"{k}{mark}": k + arrow for mark, arrow in (("F", "→"), ("B", "←
                 "The forward chain is an ordinary RNN with weights of its own: `z→` at step t sums up "
                 "`x_1 … x_t`. For many tasks that is not enough. What a word means is often settled only by "
                 "the words that follow it.\n\n"
-                "Watch the values run to the right, through all $T steps.",
+                "Watch the values run to the right, through all $T steps."
+                f"{_NOTE.en}",
                 "順方向の連鎖は、自分の重みをもつ普通のRNNです。時刻 t の `z→` は `x_1 … x_t` をまとめて"
                 "います。しかし多くの課題ではこれだけでは足りません。単語の意味は、"
                 "後に続く単語によって初めて定まることがよくあるからです。\n\n"
-                "値が $T 個の時刻を右へ進むのを見てください。",
+                "値が $T 個の時刻を右へ進むのを見てください。"
+                f"{_NOTE.ja}",
             ),
             "start",
             "forward zF_$T",

@@ -9,6 +9,7 @@ import numpy as np
 import autograd as ag
 from autograd import at_time, scope
 from scenes.bricks import SLOPES, activate, named, squared_loss, total
+from scenes.recurrent.layers import letters_note
 from scenes.scene import Chapter, Erratum, Leaves, Notation, Parameter, Proof, Recording, Text, scene
 
 
@@ -61,6 +62,13 @@ def _proof(id: str, en: str, ja: str, formula: str, compute: Any) -> Proof:
     return Proof(id, Text(en, ja), formula, compute)
 
 
+_NOTATIONS = {
+    "RN": Notation("sup"),
+    "CS": Notation("angle", {"z": "a", "y": "ŷ", "d": "y", "E": "L"}),
+}
+_NOTE = letters_note(_NOTATIONS)
+
+
 @scene(
     "bptt",
     family="recurrent",
@@ -107,7 +115,7 @@ def _proof(id: str, en: str, ja: str, formula: str, compute: Any) -> Proof:
             choices=("RN", "CS"),
         ),
     ),
-    notations={"RN": Notation("sup"), "CS": Notation("angle", {"z": "a", "y": "ŷ", "d": "y"})},
+    notations=_NOTATIONS,
     formulas=(
         r"u^t = W_{in}\,x^t + W\,z^{t-1} + b",
         r"z^t = f(u^t)",
@@ -124,11 +132,13 @@ def _proof(id: str, en: str, ja: str, formula: str, compute: Any) -> Proof:
                 "A recurrent network is **one** cell used $T times. Each column is one time step; the same "
                 "operation stands at the same place in every column. The small chips `W_in`, `W`, `b` are "
                 "the *same* leaves every time: hover over one and all its twins light up.\n\n"
-                "Watch the values travel left to right: `z` of one step enters the next.",
+                "Watch the values travel left to right: `z` of one step enters the next."
+                f"{_NOTE.en}",
                 "再帰型ネットワークは**一つの**セルを $T 回使います。列が一つの時刻で、"
                 "同じ演算はどの列でも同じ場所にあります。小さな `W_in`、`W`、`b` はどの列でも*同じ*パラメー"
                 "タです。\n\n"
-                "値が左から右へ進み、前の時刻の `z` が次の時刻に入るのを見てください。",
+                "値が左から右へ進み、前の時刻の `z` が次の時刻に入るのを見てください。"
+                f"{_NOTE.ja}",
             ),
             "start",
             "forward z_$T",

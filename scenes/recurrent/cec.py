@@ -9,6 +9,7 @@ import numpy as np
 import autograd as ag
 from autograd import at_time, scope
 from scenes.bricks import SLOPES, local_derivative, named, squared_loss
+from scenes.recurrent.layers import NOTATION, letters_note
 from scenes.scene import Chapter, Erratum, Leaves, Notation, Parameter, Proof, Recording, Text, scene
 
 
@@ -51,6 +52,13 @@ def _output_weights(r: Recording) -> tuple[Any, Any]:
     return r.grad("W_out"), np.outer(r.value("y") - r.value("d"), r.value(f"C_{r.parameters['T']}"))
 
 
+_NOTATIONS = {
+    "RN": Notation("sup"),
+    "CS": Notation("angle", {"C": "c", "a": "c̃", "y": "ŷ", "d": "y", "E": "L"}),
+}
+_NOTE = letters_note(_NOTATIONS)
+
+
 @scene(
     "cec",
     family="recurrent",
@@ -84,8 +92,9 @@ def _output_weights(r: Recording) -> tuple[Any, Any]:
             0,
             50,
         ),
+        NOTATION,
     ),
-    notations={"RN": Notation("sup")},
+    notations=_NOTATIONS,
     formulas=(
         r"a^t = f(W_{in}\,x^t)",
         r"C^t = C^{t-1} + a^t",
@@ -101,11 +110,13 @@ def _output_weights(r: Recording) -> tuple[Any, Any]:
                 "`C` is the memory. At each of the $T steps the input is weighted and squashed to `a`, and "
                 "`C^t = C^{t−1} + a^t` adds it. Nothing is forgotten, nothing is scaled: at the end `C` is "
                 "what it was at the start plus everything that came.\n\n"
-                "Follow the straight line of the `+` from left to right. There is no weight on it.",
+                "Follow the straight line of the `+` from left to right. There is no weight on it."
+                f"{_NOTE.en}",
                 "`C` が記憶です。$T 個の各時刻で入力に重みを掛けて押しつぶしたものが `a` で、"
                 "`C^t = C^{t−1} + a^t` がそれを足します。忘れることも縮めることもありません。最後の `C` は、"
                 "最初の値に入ってきたものすべてを足したものです。\n\n"
-                "`+` が左から右へ一直線に並ぶのを見てください。この線の上に重みはありません。",
+                "`+` が左から右へ一直線に並ぶのを見てください。この線の上に重みはありません。"
+                f"{_NOTE.ja}",
             ),
             "start",
             "forward C_$T",

@@ -19,6 +19,7 @@ from scenes.recurrent.layers import (
     add_loss,
     hidden,
     leaf_values,
+    letters_note,
     output_error,
     over_time,
     replay,
@@ -90,6 +91,11 @@ def _one_layer(r: Recording) -> tuple[Any, Any]:
 
 _RN = {f"{k}{layer}": f"{k}_({layer})" for layer in range(1, DEEPEST + 1) for k in "zuWb"}
 _CS = _RN | {f"z{layer}": f"a_[{layer}]" for layer in range(1, DEEPEST + 1)}
+_NOTATIONS = {
+    "RN": Notation("sup", _RN),
+    "CS": Notation("angle", _CS | {"y": "ŷ", "d": "y", "E": "L"}),
+}
+_NOTE = letters_note(_NOTATIONS)
 
 
 @scene(
@@ -113,10 +119,7 @@ _CS = _RN | {f"z{layer}": f"a_[{layer}]" for layer in range(1, DEEPEST + 1)}
         LOSS_AT,
         NOTATION,
     ),
-    notations={
-        "RN": Notation("sup", _RN),
-        "CS": Notation("angle", _CS | {"y": "ŷ", "d": "y", "E": "L"}),
-    },
+    notations=_NOTATIONS,
     formulas=(
         r"u^{(l),t} = W_{in}^{(l)}\, z^{(l-1),t} + W^{(l)}\, z^{(l),t-1} + b^{(l)},\qquad z^{(0),t} = x^t",
         r"z^{(l),t} = f(u^{(l),t})",
@@ -132,10 +135,12 @@ _CS = _RN | {f"z{layer}": f"a_[{layer}]" for layer in range(1, DEEPEST + 1)}
                 "There are $layers layers and $T steps. Each cell of the grid has two inputs: the state of "
                 "its own layer one step *earlier*, and the state of the layer *below* at the same step. "
                 "Layer 1 stands on the input.\n\n"
-                "Every layer has weights of its own, and each layer uses its own at every step.",
+                "Every layer has weights of its own, and each layer uses its own at every step."
+                f"{_NOTE.en}",
                 "層は $layers 個、時刻は $T 個です。格子のどのセルにも入力が二つあります。同じ層の一つ*前*の"
                 "時刻の状態と、同じ時刻の一つ*下*の層の状態です。第 1 層の下は入力です。\n\n"
-                "層ごとに自分の重みがあり、それをすべての時刻で使います。",
+                "層ごとに自分の重みがあり、それをすべての時刻で使います。"
+                f"{_NOTE.ja}",
             ),
             "start",
             "forward z1_1",

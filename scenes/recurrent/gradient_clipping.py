@@ -9,7 +9,7 @@ import numpy as np
 import autograd as ag
 from autograd import at_time, scope
 from scenes.bricks import activate, constant, named, squared_loss, total
-from scenes.recurrent.layers import hidden, orthogonal, steps
+from scenes.recurrent.layers import NOTATION, hidden, letters_note, orthogonal, steps
 from scenes.scene import Chapter, Erratum, Leaves, Notation, Parameter, Proof, Recording, Text, scene
 
 
@@ -41,6 +41,18 @@ def _growth(r: Recording) -> tuple[Any, Any]:
     linear = r.scene.build(r.parameters | {"activation": "linear"}, seed=r.seed)
     norms = np.array([np.linalg.norm(linear.value(f"delta_{t}")) for t in steps(r)])
     return norms[:-1] / norms[1:], np.full(len(norms) - 1, float(r.parameters["gain"]))
+
+
+_LETTERS = {"delta": "δ", "part": "g", "norm": "‖g‖", "clipped": "ĝ", "factor": ""} | {
+    "slope": "f′",
+    "limit": "c",
+    "eta": "η",
+}
+_NOTATIONS = {
+    "RN": Notation("sup", _LETTERS),
+    "CS": Notation("angle", _LETTERS | {"z": "a", "d": "y", "E": "L"}),
+}
+_NOTE = letters_note(_NOTATIONS)
 
 
 @scene(
@@ -81,17 +93,12 @@ def _growth(r: Recording) -> tuple[Any, Any]:
         ),
         Parameter("limit", 1.0, Text("c, the most that is let through", "通す大きさの上限 c"), 0.01, 1000.0),
         Parameter("eta", 0.1, Text("learning rate η", "学習率 η"), 0.001, 1.0),
+        NOTATION,
     ),
-    notations={
-        "CS": Notation(
-            "sub",
-            {"delta": "δ", "limit": "c", "eta": "η", "clipped": "ĝ", "slope": "f′", "norm": "‖g‖"}
-            | {"part": "δzᵀ", "factor": ""},
-        )
-    },
+    notations=_NOTATIONS,
     formulas=(
-        r"\delta_T = (z_T - d) \odot f'(u_T),\qquad \delta_{t-1} = W^{\top}\delta_t \odot f'(u_{t-1})",
-        r"g = \frac{\partial E}{\partial W} = \sum_t \delta_t\, z_{t-1}^{\top}",
+        r"\delta^T = (z^T - d) \odot f'(u^T),\qquad \delta^{t-1} = W^{\top}\delta^t \odot f'(u^{t-1})",
+        r"g = \frac{\partial E}{\partial W} = \sum_t \delta^t\, {z^{t-1}}^{\top}",
         r"\hat g = g \cdot \min\left(1, \frac{c}{\|g\|}\right)\quad(\mathrm{norm})",
         r"\hat g_{ij} = \max(-c, \min(c, g_{ij}))\quad(\mathrm{value})",
         r"W' = W - \eta\,\hat g",
@@ -104,10 +111,12 @@ def _growth(r: Recording) -> tuple[Any, Any]:
                 "A plain RNN with one loss at the end, and a `W` whose spectral radius is **$gain**. Going "
                 "forwards every step multiplies the state by about that; going backwards the same holds "
                 "for the error.\n\n"
-                "Look at the colours of `z`: the state is already growing.",
+                "Look at the colours of `z`: the state is already growing."
+                f"{_NOTE.en}",
                 "損失が最後に一つだけある普通のRNNで、`W` のスペクトル半径は **$gain** です。順方向には一時刻"
                 "ごとに状態がおよそこの倍率で大きくなり、逆方向には誤差が同じように大きくなります。\n\n"
-                "`z` の色を見てください。状態がもう大きくなり始めています。",
+                "`z` の色を見てください。状態がもう大きくなり始めています。"
+                f"{_NOTE.ja}",
             ),
             "start",
             "forward E",
@@ -117,18 +126,19 @@ def _growth(r: Recording) -> tuple[Any, Any]:
             "written-out",
             Text("The backward pass as a graph", "逆伝播を計算グラフとして書く"),
             Text(
-                "To do something *with* a gradient it has to be a value. So the lower row writes the "
-                "backward pass out by hand: `δ_T = (z_T − d) ⊙ f′(u_T)`, then `δ_{t−1} = Wᵀδ_t ⊙ "
-                "f′(u_{t−1})`, from right to left. With *linear* f one step multiplies the length of δ by "
+                "To do something *with* a gradient it has to be a value. So the scope *backwards* writes "
+                "the backward pass out by hand: `δ^T = (z^T − d) ⊙ f′(u^T)`, then `δ^{t−1} = Wᵀδ^t ⊙ "
+                "f′(u^{t−1})`, from right to left. With *linear* f one step multiplies the length of δ by "
                 "exactly $gain.\n\n"
-                "`g = Σ_t δ_t z_{t−1}ᵀ` collects them. The proof *written out* compares it with what the "
-                "engine's own backward pass leaves in `W`: the same numbers.",
-                "勾配を*使って*何かをするには、勾配が値として手元になければなりません。そこで下の段では、"
-                "逆伝播を手で書き下しています。`δ_T = (z_T − d) ⊙ f′(u_T)` から始めて、`δ_{t−1} = Wᵀδ_t ⊙ "
-                "f′(u_{t−1})` を右から左へ計算します。f が *linear* なら、一時刻ごとに δ の長さがちょうど "
+                "Every step's part of the gradient is `g^t = δ^t z^{t−1}ᵀ`, and `g = Σ_t g^t` collects them. "
+                "The proof *written out* compares it with what the engine's own backward pass leaves in "
+                "`W`: the same numbers.",
+                "勾配を*使って*何かをするには、勾配が値として手元になければなりません。そこで「逆方向」の枠では、"
+                "逆伝播を手で書き下しています。`δ^T = (z^T − d) ⊙ f′(u^T)` から始めて、`δ^{t−1} = Wᵀδ^t ⊙ "
+                "f′(u^{t−1})` を右から左へ計算します。f が *linear* なら、一時刻ごとに δ の長さがちょうど "
                 "$gain 倍になります。\n\n"
-                "それを `g = Σ_t δ_t z_{t−1}ᵀ` に集めます。エンジン自身の逆伝播が `W` に残す勾配と同じ数にな"
-                "ることは、証明のパネルで確かめられます。",
+                "各時刻の分が `g^t = δ^t z^{t−1}ᵀ` で、それを `g = Σ_t g^t` に集めます。"
+                "エンジン自身の逆伝播が `W` に残す勾配と同じ数になることは、証明のパネルで確かめられます。",
             ),
             "forward E",
             "forward g",
@@ -183,12 +193,12 @@ def _growth(r: Recording) -> tuple[Any, Any]:
             Text("The engine's own backward pass", "エンジン自身の逆伝播"),
             Text(
                 "Now the usual way back, from `E`. Watch the gradient bars of `z` get stronger to the left: "
-                "they are the numbers that the lower row has computed. Nothing flows back into the lower row "
-                "itself, because the loss does not depend on it.\n\n"
+                "they are the numbers that the scope *backwards* has computed. Nothing flows back into that "
+                "scope itself, because the loss does not depend on it.\n\n"
                 "*Misprint in the RN notes:* the recursion is printed with `f(u)`; it is `f′(u)`.",
                 "次はいつもどおり `E` から始まる逆伝播です。`z` の勾配が左へ行くほど強くなっていくのを見てく"
-                "ださい。下の段で計算したのと同じ数です。損失は下の段に依存しないので、"
-                "下の段には勾配が流れません。\n\n"
+                "ださい。「逆方向」の枠で計算したのと同じ数です。損失はこの枠に依存しないので、"
+                "枠の中には勾配が流れません。\n\n"
                 "*RNノートの誤植:* 漸化式に `f(u)` とありますが、正しくは `f′(u)` です。",
             ),
             "backward E",
@@ -200,7 +210,7 @@ def _growth(r: Recording) -> tuple[Any, Any]:
         Proof(
             "written-out",
             Text("the gradient by hand is the engine's", "手で書いた勾配はエンジンの勾配と等しい"),
-            r"\sum_t \delta_t\, z_{t-1}^{\top} = \partial E/\partial W",
+            r"\sum_t \delta^t\, {z^{t-1}}^{\top} = \partial E/\partial W",
             _written_out,
         ),
         Proof(
@@ -222,7 +232,7 @@ def _growth(r: Recording) -> tuple[Any, Any]:
                 "linear f, W = gain × orthogonal: δ grows by gain at every step back",
                 "f が線形で W が直交行列の gain 倍なら、δ は一時刻さかのぼるごとに gain 倍",
             ),
-            r"\|\delta_{t-1}\| / \|\delta_t\| = g",
+            r"\|\delta^{t-1}\| / \|\delta^t\| = g",
             _growth,
         ),
     ),

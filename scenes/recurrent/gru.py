@@ -18,6 +18,7 @@ from scenes.recurrent.layers import (
     gate_weights,
     hidden,
     leaf_values,
+    letters_note,
     output_error,
     over_time,
     replay,
@@ -106,6 +107,12 @@ def _count(r: Recording) -> tuple[Any, Any]:
 
 
 _LETTERS = {"keep": "", "write": "", "g": "h̃"}
+_NOTATIONS = {
+    "RN": Notation("sub", _LETTERS),
+    "CS": Notation("angle", _LETTERS | {"r": "Γ_r", "z": "Γ_u", "g": "c̃", "h": "a", "d": "y", "E": "L"}),
+    "RP": Notation("sub", _LETTERS),
+}
+_NOTE = letters_note(_NOTATIONS)
 
 
 @scene(
@@ -151,11 +158,7 @@ _LETTERS = {"keep": "", "write": "", "g": "h̃"}
             choices=("RN", "CS", "RP"),
         ),
     ),
-    notations={
-        "RN": Notation("sub", _LETTERS),
-        "CS": Notation("angle", _LETTERS | {"r": "Γ_r", "z": "Γ_u", "g": "c̃", "h": "a", "d": "y", "E": "L"}),
-        "RP": Notation("sub", _LETTERS),
-    },
+    notations=_NOTATIONS,
     formulas=(
         r"r_t = \sigma(W_r x_t + U_r h_{t-1} + b_r)",
         r"z_t = \sigma(W_z x_t + U_z h_{t-1} + b_z)",
@@ -175,14 +178,16 @@ _LETTERS = {"keep": "", "write": "", "g": "h̃"}
                 "where it is 1, `h̃` is what a plain RNN would compute.\n\n"
                 "Now r stands **$reset** the recurrent product. The usual form is `U(r ⊙ h_prev)`; some "
                 "libraries compute `r ⊙ (U h_prev)`, because all products with `h_prev` can then be made at "
-                "once. Same letters, different numbers: switch `reset` and watch `h̃`.",
+                "once. Same letters, different numbers: switch `reset` and watch `h̃`."
+                f"{_NOTE.en}",
                 "**リセットゲート** `r = σ(W_r x + U_r h_prev + b_r)` は入力と古い状態を見ます。"
                 "これが 0 の成分では、候補 `h̃` は過去を何も見ず `x` だけから作り直されます。"
                 "1 なら `h̃` は普通のRNNの計算と同じです。\n\n"
                 "今 r は再帰重みとの積に対して **$reset** の位置にあります (before は前、after は後)。"
                 "普通は `U(r ⊙ h_prev)` ですが、`r ⊙ (U h_prev)` と計算するライブラリもあります。"
                 "`h_prev` との積を一度にまとめられるからです。記号は同じでも値は違います。"
-                "`reset` を切り替えて `h̃` を見てください。",
+                "`reset` を切り替えて `h̃` を見てください。"
+                f"{_NOTE.ja}",
             ),
             "start",
             "forward g_1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 import autograd as ag
 from scenes.bricks import named, squared_loss
-from scenes.scene import Leaves, Parameter, Recording, Text
+from scenes.scene import Leaves, Notation, Parameter, Recording, Text
 
 STEPS = Parameter("T", 3, Text("number of time steps", "時刻の数"), 1, 50)
 INPUTS = Parameter("inputs", 2, Text("size of x", "入力 x の次元"), 1, 16)
@@ -32,6 +33,30 @@ NOTATION = Parameter(
     Text("whose letters: those of RN, or a<t> of CS", "記号: RN の記号か、CS の a<t>"),
     choices=("RN", "CS"),
 )
+
+# A cell's gates, which CS writes as Γ with an index
+GAMMA = {"f": "Γ_f", "i": "Γ_u", "o": "Γ_o", "g": "c̃"}
+
+
+def letters_note(notations: Mapping[str, Notation]) -> Text:
+    """A paragraph that says what the other notations call the letters of the first, in which all prose is."""
+    (_, first), *others = notations.items()
+    en = ja = ""
+    for name, other in others:
+        letters = ((first.letters.get(key, key), theirs) for key, theirs in other.letters.items())
+        found = dict.fromkeys((_plain(a), _plain(b)) for a, b in letters if a and " " not in a)
+        pairs = [(a, b) for a, b in found if a != b]
+        if pairs:
+            told = ", ".join(f"`{b}` for `{a}`" for a, b in pairs)
+            en += f"\n\nIn the letters of {name}: {told}."
+            told = "、".join(f"`{a}` を `{b}`" for a, b in pairs)
+            ja += f"\n\n{name}の記号では、{told} と書きます。"
+    return Text(en, ja)
+
+
+def _plain(letter: str) -> str:
+    """A letter without the mark of its direction, and of any layer."""
+    return re.sub(r"_([(\[])\d", r"\1l", letter).translate({ord(arrow): None for arrow in "→←"})
 
 
 def hidden(what: str, what_ja: str) -> Parameter:

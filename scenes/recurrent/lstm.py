@@ -10,6 +10,7 @@ import numpy as np
 import autograd as ag
 from autograd import at_time, scope
 from scenes.bricks import local_derivative, lstm_cell, named, squared_loss
+from scenes.recurrent.layers import letters_note
 from scenes.scene import Chapter, Erratum, Leaves, Notation, Parameter, Proof, Recording, Text, scene
 
 STAGES = {"cec": "c", "gates": "ioc", "forget": "fioc", "peephole": "fioc"}  # letters of the weights
@@ -122,6 +123,14 @@ def _state_errors(r: Recording) -> tuple[Any, Any]:
 
 # f ⊙ c and i ⊙ g have names for proofs and chapters; the notes draw a plain × there
 _PRODUCTS = {"keep": "", "write": ""}
+_NOTATIONS = {
+    "RN": Notation("sub", _PRODUCTS),
+    "CS": Notation(
+        "angle", _PRODUCTS | {"f": "Γ_f", "i": "Γ_u", "o": "Γ_o", "g": "c̃", "h": "a", "d": "y", "E": "L"}
+    ),
+    "RP": Notation("sub", _PRODUCTS),
+}
+_NOTE = letters_note(_NOTATIONS)
 
 
 @scene(
@@ -174,13 +183,7 @@ _PRODUCTS = {"keep": "", "write": ""}
             choices=("RN", "CS", "RP"),
         ),
     ),
-    notations={
-        "RN": Notation("sub", _PRODUCTS),
-        "CS": Notation(
-            "angle", _PRODUCTS | {"f": "Γ_f", "i": "Γ_u", "o": "Γ_o", "g": "c̃", "h": "a", "d": "y", "E": "L"}
-        ),
-        "RP": Notation("sub", _PRODUCTS),
-    },
+    notations=_NOTATIONS,
     formulas=(
         r"f_t = \sigma(W_f x_t + U_f h_{t-1} + V_f \odot c_{t-1} + b_f)",
         r"i_t = \sigma(W_i x_t + U_i h_{t-1} + V_i \odot c_{t-1} + b_i)",
@@ -198,12 +201,14 @@ _PRODUCTS = {"keep": "", "write": ""}
                 "there is only a `+` on it: `c_t = c_{t−1} + g_t`, with the candidate `g_t = tanh(W_c x_t "
                 "+ U_c h_{t−1} + b_c)` and `h_t = tanh(c_t)`.\n\n"
                 "Whatever the later stages put around it, this line stays straight: no matrix and no "
-                "squashing stands on it. Switch `stage` and watch it stay where it is.",
+                "squashing stands on it. Switch `stage` and watch it stay where it is."
+                f"{_NOTE.en}",
                 "$T 個の列をまっすぐ貫く線を見てください。これがセル `c` です。段階 **cec** では、"
                 "この線の上に `+` しかありません。`c_t = c_{t−1} + g_t` で、候補は `g_t = tanh(W_c x_t + "
                 "U_c h_{t−1} + b_c)`、出力は `h_t = tanh(c_t)` です。\n\n"
                 "あとの段階で何を付け加えても、この線はまっすぐなままで、行列も活性化関数も挟まりません。"
-                "`stage` を切り替えても線が動かないことを確かめてください。",
+                "`stage` を切り替えても線が動かないことを確かめてください。"
+                f"{_NOTE.ja}",
             ),
             "start",
             "forward c_1",

@@ -9,7 +9,7 @@ import numpy as np
 import autograd as ag
 from autograd import at_time, scope
 from scenes.bricks import named, total
-from scenes.recurrent.layers import side_by_side, steps
+from scenes.recurrent.layers import GAMMA, NOTATION, letters_note, side_by_side, steps
 from scenes.scene import Chapter, Data, Leaves, Notation, Parameter, Proof, Recording, Text, scene
 
 EXAMPLES = 1000, 250  # to train on, to judge by
@@ -121,6 +121,18 @@ def _guess(r: Recording) -> tuple[Any, Any]:
     return blind.loss.value, wanted
 
 
+_NOTATIONS = {
+    "RN": Notation("sup", {"keep": "", "write": "", "logp": "log p", "hit": "d·log p"}),
+    "CS": Notation(
+        "angle",
+        {"keep": "", "write": "", "logp": "log ŷ", "hit": "y·log ŷ"}
+        | GAMMA
+        | {"z": "a", "h": "a", "d": "y", "E": "L"},
+    ),
+}
+_NOTE = letters_note(_NOTATIONS)
+
+
 @scene(
     "memory",
     family="recurrent",
@@ -168,8 +180,9 @@ def _guess(r: Recording) -> tuple[Any, Any]:
             0,
             128,
         ),
+        NOTATION,
     ),
-    notations={"RN": Notation("sup", {"keep": "", "write": "", "logp": "log p", "hit": "d·log p"})},
+    notations=_NOTATIONS,
     formulas=(
         r"d = x^1\quad(\mathrm{first\ symbol}),\qquad d = \sum_t m^t\,x^t\quad(\mathrm{adding})",
         r"v = W_{out}\,h^T + c",
@@ -187,13 +200,15 @@ def _guess(r: Recording) -> tuple[Any, Any]:
                 "be named. **adding**: a number comes at every step, two of them are marked, and their sum "
                 "is asked for.\n\n"
                 "Each column of `x` is one sequence of the batch. All steps but one or two are there to "
-                "distract.",
+                "distract."
+                f"{_NOTE.en}",
                 "課題は *$task* です。**first symbol** では、最初の時刻に記号が印 (`x` の最後の行) と一緒に"
                 "来ます。そのあとは印のないでたらめな記号が続き、最後に最初の記号を答えます。"
                 "**adding** では、毎時刻に数が一つ来て、そのうち二つに印が付いています。"
                 "答えるのはその二つの和です。\n\n"
                 "`x` の各列がバッチの一つの系列です。一つか二つの時刻を除けば、入力は気を散らすためだけにあ"
-                "ります。",
+                "ります。"
+                f"{_NOTE.ja}",
             ),
             "start",
             "forward v",

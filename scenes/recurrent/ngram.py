@@ -121,6 +121,10 @@ def _uniform(r: Recording) -> tuple[Any, Any]:
     return blind.value("PP"), float(r.value("d_1").size)
 
 
+_LETTERS = {"d": "y", "logP": "log P", "right": "ŷ", "lambda": "λ", "kappa": "log k", "p": "P", "s": "(C+k)"}
+_NOTATIONS = {"RN": Notation("sup", _LETTERS), "CS": Notation("angle", _LETTERS)}
+
+
 @scene(
     "ngram",
     family="recurrent",
@@ -163,16 +167,7 @@ def _uniform(r: Recording) -> tuple[Any, Any]:
         ),
         NOTATION,
     ),
-    notations={
-        "RN": Notation(
-            "sup",
-            {"d": "y", "logP": "log P", "right": "ŷ", "lambda": "λ", "kappa": "log k", "p": "P", "s": "C+k"},
-        ),
-        "CS": Notation(
-            "angle",
-            {"d": "y", "logP": "log P", "right": "ŷ", "lambda": "λ", "kappa": "log k", "p": "P", "s": "C+k"},
-        ),
-    },
+    notations=_NOTATIONS,
     formulas=(
         r"P(w \mid h) = \frac{C(h\,w)}{\sum_{w'} C(h\,w')},\qquad h = w_{t-n+1} \ldots w_{t-1}",
         r"P_k(w \mid h) = \frac{C(h\,w) + k}{\sum_{w'} C(h\,w') + k\,V}",
@@ -345,6 +340,7 @@ def _uniform(r: Recording) -> tuple[Any, Any]:
         ),
     ),
     estimate=lambda p: 9 * p.T + 10,
+    words=lambda p: corpus(p.text).words,
 )
 def ngram(p: Any, leaves: Leaves) -> Any:
     text = corpus(p.text)

@@ -9,7 +9,16 @@ import numpy as np
 import autograd as ag
 from autograd import at_time, scope
 from scenes.bricks import SLOPES, activate, named, rnn_cell, squared_loss, total
-from scenes.recurrent.layers import ACTIVATION, INPUTS, NOTATION, OUTPUTS, hidden, rnn_weights, side_by_side
+from scenes.recurrent.layers import (
+    ACTIVATION,
+    INPUTS,
+    NOTATION,
+    OUTPUTS,
+    hidden,
+    letters_note,
+    rnn_weights,
+    side_by_side,
+)
 from scenes.scene import Chapter, Erratum, Leaves, Notation, Parameter, Proof, Recording, Text, scene
 
 SHAPES = ("one to one", "one to many", "many to one", "many to many", "many, then many")
@@ -89,6 +98,11 @@ def _shared(r: Recording) -> tuple[Any, Any]:
 
 
 _USED = ("W_in", "W", "W_out")
+_NOTATIONS = {
+    "RN": Notation("sup"),
+    "CS": Notation("angle", {"z": "a", "y": "ŷ", "d": "y", "E": "L"}),
+}
+_NOTE = letters_note(_NOTATIONS)
 
 
 @scene(
@@ -138,10 +152,7 @@ _USED = ("W_in", "W", "W_out")
         ),
         NOTATION,
     ),
-    notations={
-        "RN": Notation("sup"),
-        "CS": Notation("angle", {"z": "a", "y": "ŷ", "d": "y", "E": "L"}),
-    },
+    notations=_NOTATIONS,
     formulas=(
         r"u^t = W_{in}\, x^t + W\, z^{t-1} + b,\qquad z^t = f(u^t)",
         r"v^t = W_{out}\, z^t + c\quad\text{or}\quad v^t = W_{xout}\, x^t + W_{out}\, z^{t-1} + c",
@@ -155,10 +166,12 @@ _USED = ("W_in", "W", "W_out")
             Text(
                 "`u^t = W_in x^t + W z^{t−1} + b`: the new state looks at the input *and* at the old state, "
                 "then `z^t = f(u^t)`. The state is all that the network knows of the past.\n\n"
-                "Without `W` every step would be a small feed-forward network of its own.",
+                "Without `W` every step would be a small feed-forward network of its own."
+                f"{_NOTE.en}",
                 "`u^t = W_in x^t + W z^{t−1} + b`: 新しい状態は入力*と*一つ前の状態を見て、`z^t = f(u^t)` と"
                 "なります。ネットワークが過去について知っていることは、この状態がすべてです。\n\n"
-                "`W` がなければ、各時刻はばらばらの小さな順伝播型ネットワークにすぎません。",
+                "`W` がなければ、各時刻はばらばらの小さな順伝播型ネットワークにすぎません。"
+                f"{_NOTE.ja}",
             ),
             "start",
             "forward z_1",

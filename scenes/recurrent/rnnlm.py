@@ -11,7 +11,7 @@ import autograd as ag
 from autograd import at_time, scope
 from scenes.bricks import SLOPES, activate, constant, named, total
 from scenes.recurrent.corpus import TEXT, Ids, corpus, one_hot, windows
-from scenes.recurrent.layers import ACTIVATION, NOTATION, replay, side_by_side, steps
+from scenes.recurrent.layers import ACTIVATION, NOTATION, letters_note, replay, side_by_side, steps
 from scenes.scene import Chapter, Data, Erratum, Leaves, Notation, Parameter, Proof, Recording, Text, scene
 
 _F: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -128,7 +128,12 @@ def _untouched(r: Recording) -> tuple[Any, Any]:
 
 
 # What stands between the scores and the loss has names for proofs; the notes write it out
-_LETTERS = {"logp": "log ŷ", "hit": "y·log ŷ", "p": "ŷ", "logP": "log P", "d": "y", "v": "v"}
+_LETTERS = {"logp": "log ŷ", "hit": "", "p": "ŷ", "logP": "log P", "d": "y", "v": "v"}
+_NOTATIONS = {
+    "RN": Notation("sup", _LETTERS),
+    "CS": Notation("angle", _LETTERS | {"z": "a"}),
+}
+_NOTE = letters_note(_NOTATIONS)
 
 
 @scene(
@@ -160,10 +165,7 @@ _LETTERS = {"logp": "log ŷ", "hit": "y·log ŷ", "p": "ŷ", "logP": "log P", "d
         ),
         NOTATION,
     ),
-    notations={
-        "RN": Notation("sup", _LETTERS),
-        "CS": Notation("angle", _LETTERS | {"z": "a"}),
-    },
+    notations=_NOTATIONS,
     formulas=(
         r"e^t = E\,x^t,\qquad z^t = f(W_{in}\,e^t + W\,z^{t-1} + b)",
         r"v^t = W_{out}\,z^t + c,\qquad \hat y^t = \mathrm{softmax}(v^t)",
@@ -182,12 +184,14 @@ _LETTERS = {"logp": "log ŷ", "hit": "y·log ŷ", "p": "ŷ", "logP": "log P", "d
                 "random; whatever the model comes to know about a word, it will have learnt into this "
                 "column.\n\n"
                 "The text is a real one: `text` chooses a nursery rhyme or the beginning of a novel. Each "
-                "step reads one word, the end of a sentence included.",
+                "step reads one word, the end of a sentence included."
+                f"{_NOTE.en}",
                 "`x` はワンホットベクトルです。文章に出てくる語の種類だけ場所があり、一か所だけが 1 です。"
                 "`E x` は埋め込み行列 `E` から一列を取り出し、それがその単語のベクトル `e` になります。"
                 "最初はでたらめな値ですが、モデルが単語について学ぶことは、すべてこの列に書き込まれます。\n\n"
                 "文章は本物です。`text` で童謡か小説の冒頭を選べます。一時刻に一語ずつ、"
-                "文の終わりの記号も一語として読みます。",
+                "文の終わりの記号も一語として読みます。"
+                f"{_NOTE.ja}",
             ),
             "start",
             "forward e_1",

@@ -9,7 +9,17 @@ import numpy as np
 import autograd as ag
 from autograd import at_time, scope
 from scenes.bricks import SLOPES, local_derivative, lstm_cell, named, rnn_cell, squared_loss, within
-from scenes.recurrent.layers import ACTIVATION, INPUTS, gate_weights, hidden, orthogonal, steps
+from scenes.recurrent.layers import (
+    ACTIVATION,
+    GAMMA,
+    INPUTS,
+    NOTATION,
+    gate_weights,
+    hidden,
+    letters_note,
+    orthogonal,
+    steps,
+)
 from scenes.scene import Chapter, Erratum, Leaves, Notation, Parameter, Proof, Recording, Text, scene
 
 STEEPEST = {"tanh": 1.0, "sigmoid": 0.25, "relu": 1.0, "linear": 1.0}  # the largest f′ that there is
@@ -52,6 +62,18 @@ def _cell(r: Recording) -> tuple[Any, Any]:
     return np.stack(path), np.stack([r.value(f"f_{t}") for t in steps(r)])
 
 
+_PRODUCTS = {"keep": "", "write": ""}
+_NOTATIONS = {
+    "RN": Notation("sup", _PRODUCTS),
+    "CS": Notation(
+        "angle",
+        # what comes out of the LSTM has an index: the RNN's activation stands beside it
+        _PRODUCTS | GAMMA | {"z": "a", "h": "a_c", "a": "C̃", "d": "y", "E": "L"},
+    ),
+}
+_NOTE = letters_note(_NOTATIONS)
+
+
 @scene(
     "vanishing-gradient",
     family="recurrent",
@@ -89,8 +111,9 @@ def _cell(r: Recording) -> tuple[Any, Any]:
             -5.0,
             5.0,
         ),
+        NOTATION,
     ),
-    notations={"RN": Notation("sup")},
+    notations=_NOTATIONS,
     formulas=(
         r"\frac{\partial E}{\partial z^{t-1}} = W^{\top}\left(\frac{\partial E}{\partial z^{t}} \odot "
         r"f'(u^t)\right)",
@@ -111,12 +134,14 @@ def _cell(r: Recording) -> tuple[Any, Any]:
                 "**carousel** that only adds to `C`, and an **LSTM** with the cell `c`. After $T steps each "
                 "is compared with the same target `d`, and nothing is asked of them before.\n\n"
                 "So everything that the first input can still learn has to come back from the very end. How "
-                "much of it arrives?",
+                "much of it arrives?"
+                f"{_NOTE.en}",
                 "同じ入力 `x` を三つのネットワークに入れます。状態 `z` をもつ普通の**RNN**、"
                 "`C` に足していくだけの**CEC**、セル `c` をもつ**LSTM**です。$T 時刻のあと、"
                 "三つとも同じ目標 `d` と比べます。途中では何も問われません。\n\n"
                 "したがって、最初の入力について学べることはすべて、系列の最後から戻ってこなければなりません。"
-                "さて、どれだけ届くでしょうか。",
+                "さて、どれだけ届くでしょうか。"
+                f"{_NOTE.ja}",
             ),
             "start",
             "forward E",

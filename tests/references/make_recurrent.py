@@ -253,10 +253,15 @@ def gated(p: dict[str, Any], v: Leaves) -> torch.Tensor:
     return losses(v, outputs, p["loss_at"])
 
 
+def cec(p: dict[str, Any], v: Leaves) -> torch.Tensor:
+    added = SQUASH[p["activation"]](torch.nn.functional.linear(inputs(p, v), v["W_in"])).sum(dim=0)
+    return half_square(torch.mv(v["W_out"], v["C_0"] + added), v["d"])
+
+
 NETWORKS = {
     **{"lstm": lstm, "nn_lstm": nn_lstm, "bptt": bptt, "nn_rnn": nn_rnn, "mlp": mlp},
     **{"gru": gru, "nn_gru": nn_gru, "birnn": birnn, "nn_birnn": nn_birnn, "nn_bilstm": nn_bilstm},
-    **{"deep": deep, "nn_deep": nn_deep, "rnn": rnn, "gated": gated},
+    **{"deep": deep, "nn_deep": nn_deep, "rnn": rnn, "gated": gated, "cec": cec},
 }
 OUTPUT_FROM = ("state", "input and state")
 SIZES = ((1, 2, 2), (2, 3, 2), (10, 3, 4))  # steps, inputs, hidden units

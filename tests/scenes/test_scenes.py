@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from autograd import check_gradients
+from explorer.model.text import label
 from scenes import SCENES
 from scenes.scene import FAMILIES, Recording, Scene, Text, Value
 
@@ -133,6 +134,30 @@ def test_highlights_name_something(scene: Scene) -> None:
             # `$T` and the like: any number will do here
             wild = re.sub(r"\$\w+", "*", pattern)
             assert fnmatch.filter(seen, wild), (chapter.id, pattern)
+
+
+@every_scene
+def test_no_two_names_look_alike_in_any_notation(scene: Scene) -> None:
+    choices = [{}, *({p.name: v} for p in scene.parameters for v in p.choices)]
+    for name, notation in scene.notations.items():
+        for values in choices:
+            graph = scene.build(values).graph
+            seen: dict[str, str] = {}
+            for node, own in enumerate(graph.names):
+                if own and notation.letters.get(own.partition("_")[0]) != "":
+                    shown = str(label(own, graph.times[node], notation))
+                    assert seen.setdefault(shown, own) == own, (name, values, shown)
+
+
+def test_recurrent_scenes_write_as_both_notes_do() -> None:
+    for scene in SCENES.values():
+        if scene.family != "recurrent" or scene.id == "gated-units":  # Γ is what that one is about
+            continue
+        assert scene.parameter("notation").choices[:2] == ("RN", "CS") == tuple(scene.notations)[:2], scene.id
+        theirs, prose = scene.notations["CS"].letters, scene.chapters[0].text
+        for ours in {"z", "h", "E"} & set(theirs):  # prose has the letters of the first
+            assert f"`{theirs[ours]}` for `{ours}`" in prose.en, scene.id
+            assert f"`{ours}` を `{theirs[ours]}`" in prose.ja, scene.id
 
 
 @pytest.mark.parametrize("activation", ["tanh", "linear"])

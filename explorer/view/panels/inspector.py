@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from autograd import check_gradients
-from explorer.model import playback, text, what_if
+from explorer.model import one_hot, playback, text, what_if
 from explorer.model.session import ALTERATIONS, leaf_key
 from explorer.model.text import tr
 from explorer.view import paint
@@ -98,8 +98,9 @@ class Inspector(Panel):
         self._heading(column, tr("Value"), self.theme.value)
         self.value = MatrixView(self.theme, editable=editable)
         self.value.edited.connect(self._edit)
-        self.value.settled.connect(self.session.settle)
+        self.value.settled.connect(lambda: self.session.settle())
         column.addWidget(self.value)
+        self.said = self._line(column, "")
         self.value_words = self._line(column, "", faint=True)
         self._heading(column, tr("Gradient"), self.theme.gradient)
         self.grad = MatrixView(self.theme, gradient=True)
@@ -159,6 +160,8 @@ class Inspector(Panel):
         value_limit, gradient_limit = paint.limits(self.session.frame())
         value, grad = trace.value(node, t), trace.grad(node, t)
         self.value.show_array(value, value_limit, tr("not computed yet"))
+        self.said.setText(one_hot.words(self.session.recording.words(), value))
+        self.said.setVisible(bool(self.said.text()))
         self.value_words.setText(_statistics(value))
         if self.numbers is not None:
             self.numbers.setText(playback.numbers_words(trace, node) if value is not None else "")
