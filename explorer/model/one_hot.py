@@ -11,6 +11,14 @@ from explorer.model.text import number, tr
 MOST = 4  # columns, one for each example of a batch
 
 
+def word(names: Sequence[str], value: np.ndarray | None) -> str:
+    """The word that a single one-hot vector stands for, else empty."""
+    if value is None or value.size != len(names) or value.ndim not in (1, 2) or len(names) < 2:
+        return ""
+    flat = value.ravel()
+    return names[int(flat.argmax())] if np.count_nonzero(flat) == 1 and flat.max() == 1.0 else ""
+
+
 def words(names: Sequence[str], value: np.ndarray | None) -> str:
     """`one-hot: “cat”` or `likeliest: “cat” (0.31)` for a value with a row for each name, else empty.
 

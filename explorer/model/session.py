@@ -309,6 +309,11 @@ class Session:
         return self.recording.notation() if self.recording else Notation()
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """What the rows of one-hot vectors stand for; empty where nothing has a name."""
+        return self.recording.words() if self.recording else ()
+
+    @property
     def end(self) -> int:
         return self._trace.end if self._trace else 0
 

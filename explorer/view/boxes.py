@@ -9,7 +9,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPen
 
 from autograd import Graph
-from explorer.model import text
+from explorer.model import one_hot, text
 from explorer.model.frame import COMPUTING, GHOST, Frame
 from explorer.model.layout import Box
 from explorer.model.playback import formula_labels, node_label, shown_name
@@ -20,8 +20,9 @@ from explorer.view.look import LEGIBLE, SYMBOLS, Look
 from explorer.view.theme import Theme
 
 NUMBERS = 1.45  # above: numbers in the cells of small arrays
+SMALLEST = 6.5  # letters of a note beside a name
 INDEX = 0.68  # size of an index, of its letter's
-CELLS = 24, 48  # rows and columns of a strip, beyond which only some are shown
+CELLS = 24, 48  # most rows and columns of a strip
 
 
 def box_rect(box: Box) -> QRectF:
@@ -92,9 +93,14 @@ def box_label(frame: Frame, look: Look, box: Box) -> list[Label]:
     op = graph.ops[box.node]
     if op is not None and not op.elementwise and not shown_name(graph, box.node, look.notation):
         formula = formula_labels(graph, box.node, look.notation)
-        if formula is not None and sum(len(str(label)) for label in formula) <= 12:
+        if formula is not None and sum(map(_letters, formula)) <= 12:
             return formula
     return [node_label(graph, box.node, look.notation)]
+
+
+def _letters(label: Label) -> int:
+    """How many stand beside each other; an index and an exponent share their place."""
+    return len(label.base) + max(len(label.sub), len(label.sup))
 
 
 def _paint_small(
@@ -128,17 +134,18 @@ def _paint_full(
     elif op is not None and shown_name(graph, box.node, look.notation):
         note = op.symbol
     elif op is None:
-        note = text.shape(graph.values[box.node].shape)
-    if note:
-        size = 9.0 * theme.lettering
-        painter.setFont(picture_font(size))
-        painter.setPen(QColor(theme.faint_ink))
-        width = min(advance(note, size), rect.width() * 0.5)
-        painter.drawText(label_rect, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, note)
-        label_rect.setRight(label_rect.right() - width - 3)
-    paint_label(
-        painter, label_rect, box_label(frame, look, box), 15.0 * theme.lettering, ink, left=bool(note)
-    )
+        note = one_hot.word(look.words, frame.value(k)) or text.shape(graph.values[box.node].shape)
+    labels, letters = box_label(frame, look, box), 15.0 * theme.lettering
+    if note:  # smaller where the name needs the room, and left out rather than not readable
+        size, beside = 9.0 * theme.lettering, sum(_label_width(label, letters) for label in labels) + 4
+        room = max(label_rect.width() - beside, 0.2 * label_rect.width())
+        size = min(size, size * room / advance(note, size))
+        if size >= SMALLEST:
+            painter.setFont(picture_font(size))
+            painter.setPen(QColor(theme.faint_ink))
+            painter.drawText(label_rect, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, note)
+            label_rect.setRight(label_rect.right() - advance(note, size) - 3)
+    paint_label(painter, label_rect, labels, letters, ink, left=bool(note))
     value_rect = QRectF(rect.left() + 9, rect.bottom() - 2 * strip - 6, rect.width() - 14, strip)
     grad_rect = QRectF(rect.left() + 9, rect.bottom() - strip - 3.5, rect.width() - 14, strip)
     value, grad = frame.value(k), frame.grad(k)
@@ -182,10 +189,11 @@ def paint_label(
         painter.drawText(QPointF(x, baseline), label.base)
         painter.setFont(index)
         beside = x + advance(label.base, size, bold=True) + 1.0
+        apart = 0.06 * size if label.sup and label.sub else 0.0  # brackets and tall letters do not touch
         if label.sup:
-            painter.drawText(QPointF(beside, baseline - size * 0.36), label.sup)
+            painter.drawText(QPointF(beside, baseline - size * 0.36 - apart), label.sup)
         if label.sub:
-            painter.drawText(QPointF(beside, baseline + size * 0.2), label.sub)
+            painter.drawText(QPointF(beside, baseline + size * 0.2 + apart), label.sub)
         x += _label_width(label, size)
 
 
@@ -200,12 +208,14 @@ def _label_width(label: Label, size: float) -> float:
 
 
 def heat_cells(value: np.ndarray) -> np.ndarray:
-    """An array as the rows and columns of its strip; long ones are sampled."""
+    """An array as the rows and columns of its strip; of a long one's neighbours the largest is shown."""
     a = np.asarray(value, dtype=float)
-    a = a.reshape(1, -1) if a.ndim < 2 else a.reshape(a.shape[0], -1)
+    a = a.reshape(1, -1) if a.ndim < 2 or a.size == len(a) else a.reshape(a.shape[0], -1)
     for axis, most in enumerate(CELLS):
         if a.shape[axis] > most:
-            a = a.take(np.linspace(0, a.shape[axis] - 1, most).astype(int), axis)
+            starts = np.linspace(0, a.shape[axis], most, endpoint=False).astype(int)
+            low, high = (f.reduceat(a, starts, axis) for f in (np.minimum, np.maximum))
+            a = np.where(high >= -low, high, low)
     return a
 
 

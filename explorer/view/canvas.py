@@ -28,7 +28,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QToolButton, QToolTip, QWidget
 
-from explorer.model import chapters, playback, text, walking, what_if
+from explorer.model import chapters, one_hot, playback, text, walking, what_if
 from explorer.model.frame import Frame, frame_at
 from explorer.model.layout import Layout
 from explorer.model.layout.morph import Morph
@@ -242,6 +242,7 @@ class Canvas(QWidget):
             lit=session.state.highlight,
             value_limit=self._limits[0],
             gradient_limit=self._limits[1],
+            words=session.words,
             sprites=None if self._fold else self._sprites,
         )
 
@@ -645,6 +646,8 @@ class Canvas(QWidget):
                 if value is not None
                 else tr("not computed yet")
             )
+            said = one_hot.words(session.words, value) if box.kind != "scope" else ""
+            lines += [said] if said else []
             if frame.expected[k]:
                 lines.append(
                     tr("gradient {value} ({n} of {m} arrived)").format(

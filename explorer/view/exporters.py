@@ -36,8 +36,8 @@ from explorer.model import text
 from explorer.model.session import Session
 from explorer.model.text import tr
 from explorer.view.fonts import picture_font
+from explorer.view.look import Look
 from explorer.view.paint import (
-    Look,
     limits,
 )
 from explorer.view.stage import ExportCancelled, ExportError, Film, Source, application, still
@@ -135,7 +135,14 @@ def export(
     colours = THEMES[theme] if isinstance(theme, str) else theme
     with _speaking(language), _replacing(Path(path), chosen) as fresh:
         value_limit, gradient_limit = limits(source.frame(last))
-        look = Look(colours, source.notation, value_limit=value_limit, gradient_limit=gradient_limit)
+        look = Look(
+            colours,
+            source.notation,
+            value_limit=value_limit,
+            gradient_limit=gradient_limit,
+            lit=source.lit,
+            words=source.vocabulary,
+        )
         title = source.title[text.language()]
 
         def draw(painter: QPainter) -> None:

@@ -28,4 +28,5 @@ class Look:
     value_limit: float = 1.0
     gradient_limit: float = 1.0
     lit: tuple[int, ...] = ()  # nodes of a path, in its order; -1 between two paths
+    words: tuple[str, ...] = ()  # what the rows of one-hot vectors stand for
     sprites: Sprites | None = field(default=None, compare=False)  # boxes that were drawn before

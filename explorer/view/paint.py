@@ -31,7 +31,7 @@ from explorer.model.layout.geometry import BOX, HEAD, Edges
 from explorer.model.text import scope_title
 from explorer.view.boxes import box_rect, outline_box, paint_box
 from explorer.view.far import area_rects, paint_far, within
-from explorer.view.fonts import picture_font
+from explorer.view.fonts import advance, picture_font
 from explorer.view.look import DOTS, LEGIBLE, SYMBOLS, Look
 from explorer.view.marks import marks, paint_badges, paint_cut
 from explorer.view.products import paint_products
@@ -239,21 +239,18 @@ def _fill(area: Area, theme: Theme) -> QColor:
 
 def _paint_title(painter: QPainter, area: Area, theme: Theme, zoom: float) -> None:
     """The title of a scope; lines that leave it at the top pass behind."""
-    rect = QRectF(area.x0, area.y0, area.x1 - area.x0, area.y1 - area.y0)
-    words = f"▾ {scope_title(area.scope)}"
-    size = min(max(12.0, 10.5 / zoom) * theme.lettering, HEAD - 2 if zoom > 0.5 else HEAD + 6)
-    width = QFontMetricsF(picture_font(size, bold=area.time is not None)).horizontalAdvance(words)
-    shrunk = min(1.0, (rect.width() - 14) / max(width, 1.0))  # shrink rather than clip
-    size *= shrunk
+    words, bold = f"▾ {scope_title(area.scope)}", area.time is not None
+    room, most = area.x1 - area.x0, HEAD - 2 if zoom > 0.5 else HEAD + 6
+    size = min(max(12.0, 10.5 / zoom) * theme.lettering, most)
+    size *= min(1.0, (room - 14) / max(advance(words, size, bold), 1.0))  # shrink rather than clip
+    line = QRectF(area.x0 + 6, area.y0 + 1, room - 10, max(HEAD, 1.4 * size))
     painter.fillRect(
-        QRectF(rect.left() + 6, rect.top() + 3, width * shrunk + 5, HEAD - 4), _fill(area, theme)
+        line.adjusted(0, 2, advance(words, size, bold) + 5 - line.width(), -2), _fill(area, theme)
     )
-    painter.setFont(picture_font(size, bold=area.time is not None))
+    painter.setFont(picture_font(size, bold))
     painter.setPen(QColor(theme.header))
     painter.drawText(
-        QRectF(rect.left() + 8, rect.top() + 1, rect.width() - 12, HEAD),
-        Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft,
-        words,
+        line.adjusted(2, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, words
     )
 
 

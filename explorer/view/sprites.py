@@ -30,7 +30,7 @@ class Sprites:
         transform, ratio = painter.worldTransform(), painter.device().devicePixelRatioF()
         zoom = transform.m11()
         scales = (look.value_limit, look.gradient_limit, zoom, ratio)
-        words = (look.notation, text.language(), text.number_style())
+        words = (look.notation, look.words, text.language(), text.number_style())
         key = (frame.trace, frame.layout, look.theme, *words, *scales)
         if key != self._key:
             self._key, self._pixels = key, 0

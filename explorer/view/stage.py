@@ -32,8 +32,8 @@ from explorer.model.text import tr
 from explorer.system import use_utf8
 from explorer.view.camera import INSET, MARGIN, Camera
 from explorer.view.fonts import load_fonts, picture_font
+from explorer.view.look import Look
 from explorer.view.paint import (
-    Look,
     bounds,
     fill_background,
     fit,
@@ -65,12 +65,15 @@ class Source:
     layout: Layout
     notation: Notation
     title: Text
+    lit: tuple[int, ...] = ()  # a path, as in State.highlight
+    vocabulary: tuple[str, ...] = ()  # what the rows of one-hot vectors stand for
 
     @classmethod
     def of(cls, session: Session) -> Source:
         if session.scene is None:
             raise ExportError(tr("There is nothing to export: no scene is open."))
-        return cls(session.trace, session.layout, session.notation, session.scene.title)
+        marked = session.state.highlight, session.words
+        return cls(session.trace, session.layout, session.notation, session.scene.title, *marked)
 
     def frame(self, t: float) -> Frame:
         return frame_at(self.trace, self.layout, t)

@@ -46,6 +46,14 @@ LANES = [
 VARIANTS += [*LANES, ("gru", {"T": 3}), ("gated-units", {"T": 2}), ("rnn", {"T": 3}), ("dense", {})]
 RECURRENT = [v for v in VARIANTS if "T" in v[1]]
 LONG = [(name, {"T": 50}) for name in ("bptt", "cec", "lstm", "birnn")]
+OTHERS = [
+    *((s.id, {}) for s in SCENES.values() if s.id not in {name for name, _ in VARIANTS}),
+    *((name, {"T": t}) for name in ("vanishing-gradient", "gradient-clipping", "memory") for t in (2, 10, 50)),
+    *((name, {"T": t}) for name in ("rnnlm", "ngram") for t in (1, 10, 30)),
+    *((name, {"T": t}) for name in ("gru", "gated-units", "rnn", "bilstm", "deep-rnn") for t in (10, 50)),
+    *(("rnn", {"shape": shape, "T": 5}) for shape in SCENES["rnn"].parameter("shape").choices),
+    *(("gradient-clipping", {"activation": "tanh", "T": t}) for t in (2, 4)),
+]
 CARRYING = [v for v in RECURRENT if v[0] in ("lstm", "cec")]
 
 
@@ -128,7 +136,7 @@ def assert_sound(layout: Layout) -> None:
 # Every scene
 
 
-@pytest.mark.parametrize(("name", "values"), titled([*VARIANTS, *LONG]))
+@pytest.mark.parametrize(("name", "values"), titled([*VARIANTS, *LONG, *OTHERS]))
 def test_scene_is_drawn_soundly(name: str, values: dict[str, Any]) -> None:
     of = topology(name, values)
     for folded in standard_folds(name, of):
@@ -139,7 +147,7 @@ def test_scene_is_drawn_soundly(name: str, values: dict[str, Any]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(folded_scenes(VARIANTS))
+@given(folded_scenes([*VARIANTS, *OTHERS]))
 def test_any_folding_is_drawn_soundly(scene: tuple[str, Layout]) -> None:
     assert_sound(scene[1])
     assert measure.hits(scene[1]) == []

@@ -84,3 +84,17 @@ def test_in_japanese() -> None:
         assert said(session, "p_1").startswith("最も確率が高い: 「")
     finally:
         text.set_language("en")
+
+
+def test_the_word_of_a_single_vector() -> None:
+    assert one_hot.word(("a", "b", "c"), np.array([0.0, 1.0, 0.0])) == "b"
+    assert one_hot.word(("a", "b", "c"), np.array([[0.0], [0.0], [1.0]])) == "c"
+    for no in (
+        None,
+        np.zeros(3),
+        np.array([0.0, 2.0, 0.0]),
+        np.eye(3),
+        np.array([1.0]),
+        np.array([0.5, 0.5, 0]),
+    ):
+        assert one_hot.word(("a", "b", "c"), no) == ""

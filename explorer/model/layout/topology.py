@@ -671,19 +671,23 @@ class Topology:
                     if inner.key[: len(t.key)] == t.key:
                         inner.mirrored = True
             return
-        inside = {p: b for (a, _), b in t.edges if a[0] == "in" for p in (a[1],) if b[0][0] == "node"}
+        inside: dict[Any, list[End]] = {p: [] for p in t.in_ports}
+        for (a, _), b in t.edges:
+            if a[0] == "in" and b[0][0] == "node":
+                inside[a[1]].append(b)
         outside = {b[1]: a for a, (b, _) in t.edges if b[0] == "out" and a[0][0] == "node"}
         for name in ("pairs", "back_pairs"):
             for i, o in getattr(t, name):
-                (child, port_in), (source, port_out) = inside[i], outside[o]
-                if child == source and t.children[child[1]]:
-                    getattr(self.templates[(*t.key, child[1])], name).add((port_in, port_out))
+                source, port_out = outside[o]
+                for child, port_in in inside[i]:
+                    if child == source and t.children[child[1]]:
+                        getattr(self.templates[(*t.key, child[1])], name).add((port_in, port_out))
         backward = {
             c
             for c, scope in t.children.items()
             if scope and (inner := self.templates[(*t.key, c)]).back_pairs and not inner.pairs
         }
-        t.east_in = {p for p, (child, _) in inside.items() if child[1] in backward}
+        t.east_in = {p for p, goals in inside.items() if goals and all(c[1] in backward for c, _ in goals)}
         t.west_out = {p for p, (child, _) in outside.items() if child[1] in backward}
         self._stack_lanes(t)
         for ((kind, a), port_a), ((goal, b), port_b) in t.edges:

@@ -160,7 +160,7 @@ class Inspector(Panel):
         value_limit, gradient_limit = paint.limits(self.session.frame())
         value, grad = trace.value(node, t), trace.grad(node, t)
         self.value.show_array(value, value_limit, tr("not computed yet"))
-        self.said.setText(one_hot.words(self.session.recording.words(), value))
+        self.said.setText(one_hot.words(self.session.words, value))
         self.said.setVisible(bool(self.said.text()))
         self.value_words.setText(_statistics(value))
         if self.numbers is not None:
