@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import groupby
@@ -22,7 +22,7 @@ from explorer.model import text, what_if
 from explorer.model.lab.sweep import norms
 from explorer.model.session import Session
 from explorer.model.text import tr
-from scenes.scene import Scene, SceneError
+from scenes.scene import Scene, SceneError, Value, find_scene
 
 Link = Literal["share", "time"]
 Knots = tuple[list[float], list[float]]
@@ -174,10 +174,21 @@ class Comparison:
         self._knots: dict[Session, tuple[Any, Knots]] = {}  # with what they were made of
         self._partners: dict[Session, tuple[Any, dict[int, int]]] = {}
 
-    def add_scene(self, id: str, parameters: Mapping[str, Any] | None = None, *, seed: int = 0) -> Session:
-        """Put a catalogue scene beside; raises SceneError."""
+    def add_scene(
+        self, id: str, parameters: Mapping[str, Any] | None = None, *, seed: int | None = None
+    ) -> Session:
+        """Put a catalogue scene beside; raises SceneError.
+
+        Unless it is said otherwise it has the seed of the main one, and of its parameters those that it
+        knows too: networks of one length and size that are asked for the same can be compared.
+        """
         other = Session()
-        other.open_scene(id, parameters, seed=seed)
+        state = self.main.state
+        other.open_scene(
+            id,
+            _known_to(find_scene(id), state.parameters) if parameters is None else parameters,
+            seed=state.seed if seed is None else seed,
+        )
         return self._add(other)
 
     def add_as_it_is(self) -> Session:
@@ -293,6 +304,16 @@ class Comparison:
                 if target is not source:
                     found = partners(source.trace.graph, target.trace.graph)
                     target.update(selection=tuple(found[n] for n in source.state.selection if n in found))
+
+
+def _known_to(scene: Scene, parameters: Mapping[str, Value]) -> dict[str, Value]:
+    """Those that the scene has under the same name and that it takes."""
+    found = {}
+    for p in scene.parameters:
+        if p.name in parameters:
+            with suppress(SceneError):
+                found[p.name] = p.check(parameters[p.name])
+    return found
 
 
 def _is_told(session: Session, name: str, beside: list[Session]) -> bool:

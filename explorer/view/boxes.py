@@ -180,15 +180,15 @@ def paint_label(
     if width > rect.width() and size > 5:
         paint_label(painter, rect, labels, max(size * rect.width() / width * 0.98, 5.0), ink, left=left)
         return
-    bold, index = picture_font(size, bold=True), picture_font(size * INDEX)
+    index = picture_font(size * INDEX)
     x = rect.left() if left else rect.center().x() - width / 2
     baseline = rect.center().y() + cap_height(size, bold=True) / 2
     painter.setPen(ink)
     for label in labels:
-        painter.setFont(bold)
+        painter.setFont(picture_font(size, _bold(label.base)))
         painter.drawText(QPointF(x, baseline), label.base)
         painter.setFont(index)
-        beside = x + advance(label.base, size, bold=True) + 1.0
+        beside = x + advance(label.base, size, _bold(label.base)) + 1.0
         apart = 0.06 * size if label.sup and label.sub else 0.0  # brackets and tall letters do not touch
         if label.sup:
             painter.drawText(QPointF(beside, baseline - size * 0.36 - apart), label.sup)
@@ -197,8 +197,13 @@ def paint_label(
         x += _label_width(label, size)
 
 
+def _bold(words: str) -> bool:
+    """Japanese has one weight: strokes that are thickened run together."""
+    return all(c < "\u2e80" for c in words)
+
+
 def _label_width(label: Label, size: float) -> float:
-    base = advance(label.base, size, bold=True)
+    base = advance(label.base, size, _bold(label.base))
     if not label.sub and not label.sup:
         return base
     return base + 1.0 + max(advance(label.sub, size * INDEX), advance(label.sup, size * INDEX))

@@ -367,7 +367,7 @@ def _paint_slope(
     if not always and words != "× 1" and zoom < SYMBOLS:
         return None
     theme = look.theme
-    size = min(max(11.0, LEGIBLE / zoom), 30.0 if words == "× 1" else 16.0)
+    size = min(max(11.0, LEGIBLE / zoom), 20.0 if words == "× 1" else 16.0)
     font = picture_font(size, bold=True)
     metrics = QFontMetricsF(font)
     w, h = metrics.horizontalAdvance(words) + size * 0.8, size * 1.45

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from tests.benchmarks.measure import ROOT, Row, missing
 
-SUITES = ("engine", "layout", "canvas", "startup", "files", "training")
+SUITES = ("engine", "layout", "canvas", "lab", "startup", "files", "training")
 
 
 def main() -> int:

@@ -1,14 +1,17 @@
 """The gradient lab in the window, driven by clicks and keys; what it lights is read from the session."""
 
+import itertools
+
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 
 from explorer.model.actions import ACTIONS
 from explorer.model.lab import jacobian
+from explorer.model.lab.carousel import own_line
 from explorer.view.panels.lab import VIEWS
 from explorer.view.settings import Settings
 from explorer.view.window import Window
@@ -54,6 +57,18 @@ def click(widget, point):
     QTest.mouseClick(
         widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QPointF(point).toPoint()
     )
+
+
+def seen(window, node):
+    """Whether a box of a node lies within the canvas."""
+    layout, canvas = window.session.layout, window.canvas
+    place = canvas.transform().mapRect(rect_of(layout, layout.box_of_node[node]))
+    return QRectF(canvas.rect()).contains(place)
+
+
+def rect_of(layout, k):
+    x0, y0, x1, y1 = layout.rects[k]
+    return QRectF(x0, y0, x1 - x0, y1 - y0)
 
 
 def test_it_is_hidden_until_asked_for_and_costs_nothing_before(window):
@@ -135,7 +150,42 @@ def test_an_edit_moves_the_line(opened, window):
     view = opened("bptt", "flow", activation="linear", loss_at="last step", hidden=2)
     for gain in (0.5, 2.0):
         window.session.edit(window.session.recording["W"].id, gain * np.eye(2))
-        assert view.fits["z"].text().startswith(f"× {gain:g} per step back")
+        assert view.fits["z"].text().startswith(f"●  × {gain:g} per step back")
+
+
+def test_lines_are_named_where_they_begin_and_by_their_marks(opened, window):
+    view = opened("vanishing-gradient", "flow", T=10)
+    for base in view.boxes:
+        view.boxes[base].setChecked(base in ("z", "C", "c"))
+    lines = {base: view.lines[base] for base in ("z", "C", "c")}
+    assert len({line.letter for line in lines.values()}) == 3
+    for base, line in lines.items():
+        assert line.name.isVisible() and line.name.toPlainText() == f"{line.letter} {base}"
+        assert view.fits[base].text().startswith(f"{line.letter}  ×")
+        assert line.start == (view.flows[base].times[0], pytest.approx(np.log10(view.flows[base].whole[0])))
+    placed = [line.name.sceneBoundingRect() for line in lines.values()]
+    assert not any(a.intersects(b.adjusted(0, 1, 0, -1)) for a, b in itertools.combinations(placed, 2))
+    window.session.update(t=3.0)
+    assert not any(line.name.isVisible() for line in lines.values())
+
+
+def test_three_memories_over_fifty_steps_are_one_picture(opened, window):
+    view = opened("bptt", "flow", T=50, loss_at="last step")
+    window.comparing.add("cec")
+    window.comparing.add("lstm")
+    assert [over.base for over in view.over] == ["C", "c", "h"]
+    carousel, cell, _ = view.over
+    assert "× 1 per step back, slope 0" in carousel.row.text()
+    assert carousel.line.name.toPlainText() == f"{carousel.line.letter} C, Constant error carousel"
+    assert cell.line.name.toPlainText().endswith("c, Long short-term memory")
+    lines = [*view.lines.values(), *(over.line for over in view.over)]
+    assert len({line.letter for line in lines}) == len({line.colour for line in lines}) == 4
+    starts = [line.start[1] for line in (view.lines["z"], cell.line, carousel.line)]
+    assert starts[0] + 4 < starts[1] < starts[2] - 4, "decades lie between them"
+    low, high = view.plot.getPlotItem().getViewBox().viewRange()[1]
+    assert low < min(starts) and max(starts) < high
+    window.comparing.close_all()
+    assert view.lines["z"].name.toPlainText() == f"{view.lines['z'].letter} z" and not view.over
 
 
 def test_a_truncated_gradient_is_said_to_be_zero(opened):
@@ -186,6 +236,7 @@ def test_a_click_on_a_cell_lights_what_lies_between(opened, window, qtbot):
     click(view.matrix, view.matrix.rect_of(3, 1).center())
     lit, graph = window.session.state.highlight, window.session.trace.graph
     assert set(lit) - {-1} == set(view.split.nodes(3, 1))
+    assert seen(window, view.split.losses[3]), "it is brought into view"
     pairs = [lit[k : k + 2] for k in range(0, len(lit), 3)]
     assert pairs == list(view.split.ways(3, 1)) and all(j in graph.inputs[i] for j, i in pairs)
     assert [j for j, _ in pairs].count(view.leaf) == 1, "of the leaf's uses this cell's alone"
@@ -211,6 +262,7 @@ def test_the_carousel_shows_its_one_path(opened, window):
     view = opened("cec", "paths", T=4)
     assert view.table.topLevelItemCount() == 1
     assert view.table.topLevelItem(0).text(2) == "1 · 1 · 1 · 1"
+    assert view.table.topLevelItem(0).text(0) == "100\u00a0%" and "100\u00a0%" in view.head.text()
     assert "exactly 1" in view.product.text()
     item = view.table.topLevelItem(0)
     click(view.table.viewport(), view.table.visualItemRect(item).center())
@@ -231,7 +283,7 @@ def test_a_chosen_path_is_lit_and_stays_chosen_through_an_edit(opened, window):
     assert view.routes.found[view.chosen].nodes == nodes
     edge = view.edges.topLevelItem(1)
     click(view.edges.viewport(), view.edges.visualItemRect(edge).center())
-    assert window.session.state.selection == (nodes[-3],)
+    assert window.session.state.selection == (nodes[-3],) and seen(window, nodes[-3])
     assert window.session.state.highlight == nodes and view.routes.source == nodes[0]
     window.session.update(t=3.0)
     assert view.source == nodes[0], "a node of the list is no new source"
@@ -247,6 +299,30 @@ def test_source_follows_the_selection_and_k_counts(opened, window):
     view.target = window.session.trace.loss
     view.count.setValue(3)
     assert view.table.topLevelItemCount() == 3
+
+
+def test_the_ends_follow_the_length_until_they_are_chosen(opened, window):
+    view = opened("bptt", "paths")
+    assert (view.start.currentText(), view.to.currentText()) == ("z⁰", "z³")
+    window.session.update(parameters={"T": 5})
+    assert (view.start.currentText(), view.to.currentText()) == ("z⁰", "z⁵")
+    view.to.setCurrentIndex(view.to.findText("z⁴"))
+    view.to.activated.emit(view.to.currentIndex())
+    window.session.update(parameters={"T": 6})
+    assert (view.start.currentText(), view.to.currentText()) == ("z⁰", "z⁴")
+    window.session.update(parameters={"T": 2})
+    assert (view.start.currentText(), view.to.currentText()) == ("z⁰", "z²")
+
+
+# Carousel
+
+
+def test_the_line_of_a_state_is_lit_by_its_button(opened, window):
+    view = opened("lstm", "carousel", T=4)
+    click(view.show_line, view.show_line.rect().center())
+    line = own_line(window.session.trace, "c")
+    assert window.session.state.highlight == line
+    assert sum(seen(window, node) for node in line) >= 2
 
 
 # Jacobian
@@ -335,12 +411,29 @@ def test_a_misprint_is_shown_beside_what_is_right(opened, window):
     scene = window.session.scene
     view.list.setCurrentItem(view.list.topLevelItem(len(scene.proofs)))
     assert view.pages.currentWidget() is view.erratum
-    assert scene.errata[0].printed in view.erratum.text()
-    assert scene.errata[0].right in view.erratum.text()
+    assert (view.printed.text(), view.right.text()) == (scene.errata[0].printed, scene.errata[0].right)
+    assert view.printed.geometry().right() < view.right.geometry().left(), "side by side"
+    steps = (-1.0) ** window.session.state.parameters["T"]
+    assert [v.array.tolist() for v in view.versions] == [[-1.0, steps], [1.0, 1.0]]
+    view.list.setCurrentItem(view.list.topLevelItem(len(scene.proofs) + 1))
+    assert view.printed.text() == scene.errata[1].printed
+    assert view.gives.text() == "" and view.versions[0].isHidden(), "no plain recurrent network is here"
     view.list.setCurrentItem(view.list.topLevelItem(1))
     assert view.pages.currentIndex() == 0
     assert view.chosen == scene.proofs[1].id
     assert np.array_equal(view.engine.array, view.closed.array)
+
+
+def test_what_both_versions_give_follows_an_edit(opened, window):
+    view = opened("bptt", "proofs", T=5)
+    view.list.setCurrentItem(view.list.topLevelItem(len(window.session.scene.proofs) + 1))
+    assert "δ^4" in view.gives.text()
+    before = [v.array for v in view.versions]
+    assert not np.allclose(*before)
+    leaf = window.session.recording["W"]
+    window.session.edit(leaf.id, leaf.value * 2)
+    after = [v.array for v in view.versions]
+    assert not any(np.allclose(a, b) for a, b in zip(before, after, strict=True))
 
 
 # Check
@@ -354,6 +447,7 @@ def test_the_worst_element_is_named_and_selected(opened, window, qtbot):
     (leaf,) = window.session.state.selection
     worst = max(view.found, key=lambda e: e.errors[e.best])
     assert leaf == worst.leaf and view.name(leaf) in view.worst.text()
+    assert seen(window, leaf), "the click goes to it"
     settled(window, qtbot, "check")
     assert [e.leaf for e in view.found] == [leaf]
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from autograd import Trace
-from explorer.model.lab.jacobian import state_jacobians
-from explorer.model.lab.sweep import Progress, norms, wiring
+from autograd import Graph, Trace
+from explorer.model.lab.jacobian import spectral_norms
+from explorer.model.lab.sweep import Progress, norms, sweep, wiring
 
 _LINEAR = frozenset({"add", "add_n", "subtract", "multiply", "negative"})
 
@@ -31,14 +32,19 @@ class Carousel:
     truncated: np.ndarray  # the same where nothing goes back in time but along the line
 
 
+_known: WeakKeyDictionary[Graph, tuple[str, ...]] = WeakKeyDictionary()
+
+
 def carousels(trace: Trace) -> tuple[str, ...]:
     """States with a line of their own from each step to the next."""
-    wires = wiring(trace.graph)
-    return tuple(base for base in wires.states if _factors(trace, base) is not None)
+    graph = trace.graph
+    if graph not in _known:  # a matter of the structure, not of the values
+        _known[graph] = tuple(b for b in wiring(graph).states if _factors(trace, b) is not None)
+    return _known[graph]
 
 
 def carousel(trace: Trace, base: str, progress: Progress | None = None) -> Carousel:
-    """Both comparisons for one state. Raises KeyError for none of `carousels`, ValueError if too large."""
+    """Both comparisons for one state. Raises KeyError for none of `carousels`."""
     steps, factors = wiring(trace.graph).quantities[base], _factors(trace, base)
     if factors is None:
         raise KeyError(base)
@@ -49,11 +55,31 @@ def carousel(trace: Trace, base: str, progress: Progress | None = None) -> Carou
         for k in range(len(times) - 2, -1, -1):
             product = product * factors[k]
             direct[k] = float(np.max(np.abs(product), initial=0.0))
-    total = state_jacobians(trace, base, progress).sizes[-1]
     nodes = [group[0] for group in steps.values()]
+    unit = np.eye(product.size).reshape(-1, *product.shape)
+    back = sweep(trace, [(nodes[-1], unit)], nodes, progress=progress)
+    total = spectral_norms(np.stack([back[n].reshape(product.size, -1) for n in nodes]))
     return Carousel(
         base, times, direct, total, _sizes(trace, nodes), _sizes(truncated_trace(trace, base), nodes)
     )
+
+
+def own_line(trace: Trace, base: str) -> tuple[int, ...]:
+    """The nodes of a state's line, from its first step to its last; −1 where a second way begins."""
+    wires = wiring(trace.graph)
+    states = [group[0] for group in wires.quantities[base].values()]
+    entries = _on_line(trace, base)
+    line: list[int] = []
+    for before, now in itertools.pairwise(states):
+        entered = {consumer for consumer, slot in entries if wires.inputs[consumer][slot] == before}
+        ways: list[tuple[int, ...]] = [(before, consumer) for consumer in sorted(entered)]
+        while ways:
+            way = ways.pop()
+            if way[-1] != now:
+                ways += [(*way, c) for c in wires.consumers[way[-1]] if c <= now and _carries(trace, c, now)]
+            else:
+                line += way[1:] if line[-1:] == [before] else (-1, *way) if line else way
+    return tuple(line)
 
 
 def truncated_trace(trace: Trace, base: str) -> Trace:
@@ -96,6 +122,13 @@ def _lines(trace: Trace, base: str) -> list[tuple[np.ndarray | None, set[tuple[i
     return [_line(trace, now, before) for (before,), (now,) in itertools.pairwise(groups)]
 
 
+def _carries(trace: Trace, node: int, state: int) -> bool:
+    """Whether a node is a sum or a product of the state's own time step."""
+    wires = wiring(trace.graph)
+    op = wires.ops[node]
+    return op is not None and op.name in _LINEAR and wires.times[node] == wires.times[state]
+
+
 def _line(trace: Trace, now: int, before: int) -> tuple[np.ndarray | None, set[tuple[int, int]]]:
     """The local derivative from one step's state to the next through sums and products of that step only,
     other factors held fixed, and the edges that leave the earlier state; None where no such way leads."""
@@ -104,7 +137,7 @@ def _line(trace: Trace, now: int, before: int) -> tuple[np.ndarray | None, set[t
 
     def slope(node: int) -> np.ndarray | None:
         op, inputs = wires.ops[node], wires.inputs[node]
-        if op is None or op.name not in _LINEAR or wires.times[node] != wires.times[now]:
+        if op is None or not _carries(trace, node, now):
             return None
         total = None
         for slot, j in wires.receivers[node]:

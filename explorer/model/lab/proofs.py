@@ -21,6 +21,9 @@ class _Indexed(Recording):
     def __getitem__(self, name: str) -> Tensor:
         return Tensor(self.graph, self.ids[name])
 
+    def value(self, name: str) -> np.ndarray:
+        return self.graph.values[self.ids[name]]
+
 
 def indexed(recording: Recording) -> Recording:
     """The same recording with its names looked up once."""
@@ -32,7 +35,7 @@ def indexed(recording: Recording) -> Recording:
 
 
 def prove(recording: Recording, proof: Proof) -> Row:
-    """One comparison at the graph's present values; `recording` is best one made by `indexed`."""
+    """One comparison at the present values; `recording` is best one made by `indexed`."""
     with np.errstate(all="ignore"):
         return check_proof(recording, proof)
 

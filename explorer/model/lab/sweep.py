@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,6 +19,7 @@ from autograd.graph import unbroadcast
 Progress = Callable[[float], None]  # told the share that is done; raises Cancelled to stop the work
 Stack = np.ndarray  # (rows, *shape of a node)
 FEW = 8  # rows that are not worth a detour
+NARROW = 2  # so many times as many rows as there are elements to go through are worth to be mixed
 BLOCK = 128  # rows that are multiplied at once
 _NAME = re.compile(r"(.+)_(\d+)(\[[\d,]+\])?")
 
@@ -146,32 +148,77 @@ def sweep(
     receivers = wires.uncut if through_cuts else wires.receivers
     first, last = min(wanted), seeds[0][0]
     below = leading_to(wires, wanted, last)
-    starts: dict[int, tuple[int, Stack]] = {}
-    rows = 0
-    for node, stack in seeds:
-        starts[node] = rows, stack
-        rows += len(stack)
+    starts, keep = dict(seeds), set(wanted)
     stacks: dict[int, Stack] = {}
+    own: set[int] = set()  # whose stacks are sums that nobody else holds
     kept: dict[int, Stack] = {}
-    keep = set(wanted)
+    mixed, rows = _Mixed(), 0
     with np.errstate(all="ignore"):
         for i in range(last, first - 1, -1):
             if progress is not None and i % 64 == 0:
                 progress(1.0 - (i - first) / max(last - first, 1))
-            arrived = stacks.pop(i) if i in stacks else None
+            if i in keep and mixed.narrow(stacks, rows):
+                rows = mixed.width
+            stack = stacks.pop(i) if i in stacks else None
             if i in starts:
-                arrived = _begin(arrived, *starts[i])
-            if arrived is None:
+                stack = _begin(stack, rows, starts[i])
+                rows = len(stack)
+            if stack is None:
                 continue
-            stack = arrived
             if i in keep:
-                kept[i] = stack
+                kept[i] = mixed.whole(stack)
             for slot, j in receivers[i]:
                 if below[j]:
                     sent = stack_sent(trace, i, slot, stack, through_cuts=through_cuts)
                     before = stacks.get(j)
-                    stacks[j] = sent if before is None else _sum(before, sent)
+                    if before is None:
+                        stacks[j] = sent
+                    elif j in own and len(before) >= len(sent):
+                        before[: len(sent)] += sent
+                    else:
+                        stacks[j] = _sum(before, sent)
+                        own.add(j)
     return kept
+
+
+class _Mixed:
+    """Rows as sums of fewer ones, so that what many have in common goes back once.
+
+    Behind a narrow place, such as the states that one time step hands to the one before, thousands of rows
+    are sums of as many as the place has elements.
+    """
+
+    def __init__(self) -> None:
+        self.shares: np.ndarray | None = None  # (rows that were mixed, rows that they are sums of)
+
+    @property
+    def width(self) -> int:
+        return 0 if self.shares is None else self.shares.shape[1]
+
+    def narrow(self, stacks: dict[int, Stack], rows: int) -> bool:
+        """Start anew with a unit row per element of `stacks`, if these are few and every row is in each."""
+        sizes = {j: stack[0].size for j, stack in stacks.items()}
+        wide = sum(sizes.values())
+        if not stacks or rows <= NARROW * wide or any(len(stack) != rows for stack in stacks.values()):
+            return False
+        flat = [stack.reshape(rows, -1) for stack in stacks.values()]
+        shares = self.whole(np.concatenate(flat, axis=1))
+        if not np.all(np.isfinite(shares)):  # 0 × ∞ would spoil the others
+            return False
+        self.shares = shares
+        units = np.eye(wide)
+        ends = np.cumsum(list(sizes.values())).tolist()
+        for (j, stack), end in zip(list(stacks.items()), ends, strict=True):
+            stacks[j] = units[:, end - sizes[j] : end].reshape(wide, *stack.shape[1:])
+        return True
+
+    def whole(self, stack: Stack) -> Stack:
+        """A stack with every row that it stands for."""
+        if self.shares is None:
+            return stack
+        flat = stack.reshape(len(stack), -1)
+        mixed = _times(self.shares[:, : len(stack)], flat[: self.width])
+        return np.concatenate([mixed, flat[self.width :]]).reshape(-1, *stack.shape[1:])
 
 
 def stack_sent(trace: Trace, node: int, slot: int, stack: Stack, *, through_cuts: bool = False) -> Stack:
@@ -194,6 +241,11 @@ def stack_sent(trace: Trace, node: int, slot: int, stack: Stack, *, through_cuts
             return sent
         sent = np.broadcast_to(sent, (rows, *y.shape))
         return unbroadcast(sent, (rows, *(1,) * (y.ndim - len(shape)), *shape)).reshape(rows, *shape)
+    if op.name == "getitem" and _is_basic(attrs["index"]):
+        out = np.zeros((rows, *shape))
+        index = attrs["index"] if isinstance(attrs["index"], tuple) else (attrs["index"],)
+        out[(slice(None), *index)] = stack
+        return out
     if op.name == "matmul" and y.ndim:
         a, b = values
         if b.ndim == 1 and a.ndim == 2:
@@ -212,6 +264,12 @@ def stack_sent(trace: Trace, node: int, slot: int, stack: Stack, *, through_cuts
     return _times(stack.reshape(rows, -1), matrix).reshape(rows, *shape)
 
 
+def _is_basic(index: Any) -> bool:
+    """Whether an index takes no element twice: whole numbers and slices, no arrays."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(part is Ellipsis or isinstance(part, int | np.integer | slice) for part in parts)
+
+
 def _times(stack: Stack, matrix: np.ndarray) -> Stack:
     """`stack @ matrix`, in blocks too small to be shared out among threads, which wait for busy cores."""
     blocks = len(stack) // BLOCK
@@ -224,7 +282,7 @@ def _times(stack: Stack, matrix: np.ndarray) -> Stack:
 
 
 def _begin(stack: Stack | None, row: int, seed: Stack) -> Stack:
-    """A node's stack with its own seed's rows behind those that have come."""
+    """A node's stack with its own seed's rows from `row` on, behind those that have come."""
     if stack is None and row == 0:
         return seed
     out = np.zeros((row + len(seed), *seed.shape[1:]))

@@ -40,7 +40,7 @@ class PlotPanel(Panel):
         column.setContentsMargins(8, 8, 8, 8)
         self.view = PlotView(self.theme)
         self.view.moved.connect(self._move)
-        self.view.settled.connect(self.session.settle)
+        self.view.settled.connect(lambda: self.session.settle())
         self.outer = QScrollArea()
         self.outer.setWidgetResizable(True)
         self.outer.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -111,7 +111,7 @@ class Lab(Panel):
             return
         if id not in self.views:
             page = self.tabs.widget(at)
-            view = self.views[id] = _view_classes()[id](self)
+            view = self.views[id] = view_classes()[id](self)
             page.layout().addWidget(view)
             self._missed[id] = EVERYTHING
         missed = self._missed.pop(id, frozenset())
@@ -119,7 +119,7 @@ class Lab(Panel):
             self.views[id].refresh(missed)
 
 
-def _view_classes() -> dict[str, type[View]]:
+def view_classes() -> dict[str, type[View]]:
     """By the names of their tabs; loaded when the first one is asked for, not when the window starts."""
     from explorer.view.panels.lab.carousel import CarouselView
     from explorer.view.panels.lab.contributions import ContributionsView

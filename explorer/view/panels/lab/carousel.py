@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout
+from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout
 
 from explorer.model import text
-from explorer.model.lab.carousel import Carousel, carousel, carousels
+from explorer.model.lab.carousel import Carousel, carousel, carousels, own_line
 from explorer.model.text import tr
 from explorer.view.panels import Panel
-from explorer.view.panels.lab.plot import Line, line_colours, make_plot
+from explorer.view.panels.lab.plot import Line, line_colours, make_plot, show_range
 from explorer.view.panels.lab.view import View, fill
 from explorer.view.panels.lab.worker import ProgressMark, Worker
 
@@ -22,20 +24,18 @@ class CarouselView(View):
         super().__init__(owner)
 
     def build(self, column: QVBoxLayout) -> None:
-        row = QHBoxLayout()
-        self.title = self.words(bold=True, size=14)
-        self.title.setWordWrap(False)
-        row.addWidget(self.title, 1)
-        self.state = QComboBox()
-        self.state.setAccessibleName(tr("State"))
-        self.state.activated.connect(lambda _: self._ask())
-        row.addWidget(self.state)
-        column.addLayout(row)
+        self.title, self.state, row = self.heading(column, self._ask)
+        self.show_line = QPushButton(tr("Light it"))
+        self.show_line.setToolTip(tr("Light this line in the graph, with its product up to each step"))
+        self.show_line.clicked.connect(self._light_line)
+        row.addWidget(self.show_line)
+        self.plots: list[Any] = []
         self.lines: list[Line] = []
         self.notes: list[QLabel] = []
         for first, title in ((0, tr("kept until T")), (2, tr("norm of the gradient"))):
             plot = make_plot(self.theme, tr("time step t"), title)
             plot.setAccessibleName(title)
+            self.plots.append(plot)
             column.addWidget(plot, 1)
             self.lines += [Line(plot, self.theme, first), Line(plot, self.theme, first + 1)]
             for number in (first, first + 1):
@@ -75,6 +75,8 @@ class CarouselView(View):
         sizes = (found.direct, found.total, found.full, found.truncated)
         for line, size in zip(self.lines, sizes, strict=True):
             line.show(found.times, size)
+        for plot, both in zip(self.plots, (sizes[:2], sizes[2:]), strict=True):
+            show_range(plot, found.times, np.concatenate(both))
         first = f"{found.base}_{found.times[0]}"
         words = (
             tr("● its own line, ∏ f: {size} of {first} arrives"),
@@ -84,3 +86,6 @@ class CarouselView(View):
         )
         for note, form, size in zip(self.notes, words, sizes, strict=True):
             note.setText(form.format(size=text.number(float(np.asarray(size)[0]), 4), first=first))
+
+    def _light_line(self) -> None:
+        self.light_paths([own_line(self.session.trace, self.state.currentData())])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import cycle
 from math import floor
@@ -16,10 +18,10 @@ from explorer.model.lab.flow import Flow, counterparts, flow, quantities
 from explorer.model.lab.sweep import wiring
 from explorer.model.playback import node_label
 from explorer.model.session import Session
-from explorer.model.text import tr
+from explorer.model.text import language, tr
 from explorer.view.fonts import ui_font
 from explorer.view.panels import Panel
-from explorer.view.panels.lab.plot import Line, line_colours, make_plot
+from explorer.view.panels.lab.plot import Line, line_colours, make_plot, name_lines, show_range
 from explorer.view.panels.lab.radius import RadiusSlider
 from explorer.view.panels.lab.view import View
 
@@ -32,6 +34,7 @@ class Over:
     base: str
     flow: Flow
     line: Line
+    title: str  # of its scene
     row: QLabel
 
 
@@ -46,6 +49,7 @@ class FlowView(View):
         self.lines: dict[str, Line] = {}
         self.boxes: dict[str, QCheckBox] = {}
         self.over: list[Over] = []
+        self._title = ""  # of its own scene, beside others
         self._chosen: set[str] = set()
         self._for: tuple[str, ...] = ()
         super().__init__(owner)
@@ -139,11 +143,7 @@ class FlowView(View):
         flows = [*self.flows.values(), *(over.flow for over in self.over)]
         times = np.concatenate([f.times for f in flows] or [np.array([0, 1])])
         sizes = np.concatenate([f.whole for f in flows] or [np.ones(1)])
-        sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
-        low, high = (np.log10(sizes.min()), np.log10(sizes.max())) if sizes.size else (-1.0, 0.0)
-        middle, half = (low + high) / 2, max((high - low) / 2 * 1.12, 0.55)
-        self.plot.setXRange(float(times.min()), float(times.max()), padding=0.04)
-        self.plot.setYRange(middle - half, middle + half, padding=0)
+        show_range(self.plot, times, sizes)
 
     def _make_lines(self) -> None:
         for line in self.lines.values():
@@ -151,7 +151,9 @@ class FlowView(View):
         self.lines = {base: Line(self.plot, self.theme, k) for k, base in enumerate(self.flows)}
         colours = dict(zip(self.flows, cycle(line_colours(self.theme)), strict=False))
         for base, box in self.boxes.items():
-            box.setStyleSheet(f"color: {colours.get(base, self.theme.faint_ink)}")
+            colour = colours.get(base, self.theme.faint_ink)
+            box.setStyleSheet(f"color: {colour}")
+            self.fits[base].setStyleSheet(f"color: {colour}")
 
     def _lay_over(self) -> None:
         """Lines of what is compared, after those of the scene itself, with a row of words each."""
@@ -160,6 +162,9 @@ class FlowView(View):
             over.row.hide()
             over.row.deleteLater()
         comparison = self.owner.host.comparing.comparison
+        sessions = [self.session, *comparison.others]
+        titles = Counter(s.scene.title[language()] for s in sessions if s.scene is not None)
+        self._title = self._called(self.session, titles) if comparison.others else ""
         found = [
             (other, base) for other in comparison.others for base in counterparts(other.trace, self._chosen)
         ]
@@ -172,14 +177,21 @@ class FlowView(View):
             row = self.words(size=12.5)
             row.setStyleSheet(f"color: {colour}")
             self.beside.addWidget(row)
-            self.over.append(Over(other, base, flow(other.trace, base), line, row))
+            title = self._called(other, titles)
+            self.over.append(Over(other, base, flow(other.trace, base), line, title, row))
+
+    def _called(self, session: Session, titles: Mapping[str, int]) -> str:
+        """The title of its scene, with what is different where two are of one scene."""
+        assert session.scene is not None
+        title = session.scene.title[language()]
+        return title if titles[title] < 2 else self.owner.host.comparing.comparison.title(session)
 
     def _draw_over(self) -> None:
         comparison = self.owner.host.comparing.comparison
         for over in self.over:
             t = comparison.moment(over.session)
             over.line.show(over.flow.times, over.flow.at(t), over.flow.complete(t))
-            words = f"-·- {over.base}, {comparison.title(over.session)}"
+            words = f"{over.line.letter} {over.base}, {over.title}"
             fit = self._fit_words(over.flow, t)
             over.row.setText(f"{words}: {fit}" if fit else words)
 
@@ -200,11 +212,15 @@ class FlowView(View):
             else:
                 ends = np.array([fit.first, fit.last], dtype=float)
                 self.lines[base].show_guide(ends, np.array([fit.norm(x) for x in ends]))
-            self.fits[base].setText(self._fit_words(one, t))
+            self.fits[base].setText(f"{self.lines[base].letter}  {self._fit_words(one, t)}")
         for base, label in self.fits.items():
             if base not in self.flows:
                 label.setText("")
         self._draw_over()
+        beside = f", {self._title}" if self._title else ""
+        names = [(line, f"{self.boxes[base].text()}{beside}") for base, line in self.lines.items()]
+        names += [(over.line, f"{over.base}, {over.title}") for over in self.over]
+        name_lines(self.plot, names)
         words = tr("Dashed: the straight line through the logarithms. Hollow: not everything has arrived.")
         waiting = tr("Nothing has come back yet: press Space, or go to the end with End.")
         self.note.setText(words if started else waiting)

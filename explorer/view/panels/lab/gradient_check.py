@@ -187,4 +187,4 @@ class GradientCheckView(View):
     def _go_to_worst(self) -> None:
         if self.found:
             worst = max(self.found, key=lambda e: float(e.errors[e.best]))
-            self.session.update(selection=(worst.leaf,))
+            self.owner.host.reveal(worst.leaf)

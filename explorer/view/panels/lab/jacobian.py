@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
 from explorer.model import text
 from explorer.model.lab import jacobian
@@ -24,15 +24,7 @@ class JacobianView(View):
         super().__init__(owner)
 
     def build(self, column: QVBoxLayout) -> None:
-        row = QHBoxLayout()
-        self.title = self.words(bold=True, size=14)
-        self.title.setWordWrap(False)
-        row.addWidget(self.title, 1)
-        self.state = QComboBox()
-        self.state.setAccessibleName(tr("State"))
-        self.state.activated.connect(lambda _: self._ask())
-        row.addWidget(self.state)
-        column.addLayout(row)
+        self.title, self.state, _ = self.heading(column, self._ask)
         self.map = HeatMap(self.theme, rows=tr("state at t"), columns=tr("of state at k"))
         self.map.clicked.connect(self._click)
         self.map.tip = self._tip

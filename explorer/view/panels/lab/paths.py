@@ -38,8 +38,10 @@ class PathsView(View):
         self.target: int | None = None
         self.routes: paths.Routes | None = None
         self.chosen = -1
+        self._chosen_ends: tuple[str, ...] = ()  # names of source and target, if they were chosen by hand
         self._kept: tuple[int, ...] = ()  # nodes of the path that was chosen
         self._asked: Any = None
+        self._written: Any = None  # of which path the edges are listed
         self._visited: int | None = None  # a node that a click in the list went to: not a new source
         super().__init__(owner)
 
@@ -93,7 +95,8 @@ class PathsView(View):
         self.edges.setUniformRowHeights(True)
         self.edges.setHeaderHidden(True)
         self.edges.setColumnCount(2)
-        self.edges.header().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+        self.edges.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Fixed)  # hundreds change at once
+        self.edges.header().resizeSection(0, self.edges.fontMetrics().horizontalAdvance("× −1.23e−100") + 8)
         self.edges.itemClicked.connect(self._go_to)
         column.addWidget(self.edges, 1)
 
@@ -117,6 +120,7 @@ class PathsView(View):
             if self.target is not None and picked >= self.target:
                 self.target = trace.loss
                 choose(self.to, self.target)
+            self._remember_ends()
             fresh = True
         if fresh or self._asked is None or self._asked[0] is not trace:
             self._search(keep=not fresh)
@@ -127,18 +131,26 @@ class PathsView(View):
         wires = wiring(trace.graph)
         named = [i for i, name in enumerate(wires.names) if name and wires.needs[i] and trace.arrivals[i]]
         ends = [trace.loss, *reversed([i for i in named if wires.ops[i] is not None and i != trace.loss])]
-        if self.source not in named or self.target not in ends:
-            self.source, self.target = next(iter(named), None), trace.loss
-            for base in wires.states[:1]:
-                steps = list(wires.quantities[base].values())
-                self.source, self.target = steps[0][0], steps[-1][0]
+        self.source, self.target = next(iter(named), None), trace.loss
+        for base in wires.states[:1]:
+            steps = list(wires.quantities[base].values())
+            self.source, self.target = steps[0][0], steps[-1][0]
+        by_name = {wires.names[i]: i for i in (trace.loss, *reversed(named))}
+        if by_name.keys() >= set(self._chosen_ends) and self._chosen_ends:
+            self.source, self.target = (by_name[name] for name in self._chosen_ends)
         fill(self.start, [(self.name(i), i) for i in named], self.source)
         fill(self.to, [(self.name(i), i) for i in ends], self.target)
 
     def _set(self, *, source: int | None = None, target: int | None = None) -> None:
         self.source = self.source if source is None else source
         self.target = self.target if target is None else target
+        self._remember_ends()
         self._search()
+
+    def _remember_ends(self) -> None:
+        """They were chosen by hand: the next graph that has nodes of these names keeps them."""
+        names = wiring(self.session.trace.graph).names
+        self._chosen_ends = tuple(names[end] for end in (self.source, self.target) if end is not None)
 
     def _search(self, keep: bool = False) -> None:
         """The paths anew; with `keep` the chosen row stays chosen."""
@@ -185,39 +197,46 @@ class PathsView(View):
         )
         self.table.clear()
         for route in found:
-            item = QTreeWidgetItem(
-                [_percent(route.share), f"{text.number(route.product, 4)}  ", _factors(route)]
-            )
-            item.setToolTip(2, _factors(route))
+            factors = _factors(route)
+            item = QTreeWidgetItem([_percent(route.share), f"{text.number(route.product, 4)}  ", factors])
+            item.setToolTip(2, factors)
             for k in (0, 1):
                 right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
                 item.setTextAlignment(k, right)
             self.table.addTopLevelItem(item)
         row = self.table.sizeHintForRow(0) if found else 20
         self.table.setFixedHeight(self.table.header().height() + row * min(max(len(found), 2), 7) + 6)
-        self.edges.clear()
-        self.product.setText("")
         current = self.table.topLevelItem(self.chosen)
         if current is not None:
             self.table.setCurrentItem(current)
             self._draw_edges(found[self.chosen])
+        else:
+            self.product.setText("")
+            self.edges.clear()
+            self._written = None
 
     def _draw_edges(self, route: paths.Route) -> None:
         """One row per edge, in the order in which the gradient takes them."""
-        trace, notation = self.session.trace, self.session.notation
-        graph = trace.graph
-        words = text.number(route.product, 6)
+        graph, words = self.session.trace.graph, text.number(route.product, 6)
         exact = "" if route.product != 1.0 else "  " + tr("(exactly 1)")
         self.product.setText(f"{_factors(route, 12)} = {words}{exact}")
-        self.edges.clear()
-        for k in range(len(route.factors) - 1, -1, -1):
-            node, to = route.nodes[k + 1], route.nodes[k]
-            back = playback.back_words(graph, node, route.slots[k], trace.loss, notation)
-            line = f"{self.derivative(to)} ← {back}"
-            item = QTreeWidgetItem([f"× {text.number(route.factors[k], 4)}", line])
-            item.setData(0, Qt.ItemDataRole.UserRole, to)
-            item.setToolTip(1, line)
-            self.edges.addTopLevelItem(item)
+        if self._written != (graph, route.nodes, route.slots):
+            self._written = graph, route.nodes, route.slots
+            self.edges.clear()
+            self.edges.addTopLevelItems([self._edge(route, k) for k in reversed(range(len(route.factors)))])
+        for row, factor in enumerate(reversed(route.factors)):
+            self.edges.topLevelItem(row).setText(0, f"× {text.number(factor, 4)}")
+
+    def _edge(self, route: paths.Route, k: int) -> QTreeWidgetItem:
+        """What an edge does, in words; its factor is filled in with every edit."""
+        trace, notation = self.session.trace, self.session.notation
+        to, node = route.nodes[k], route.nodes[k + 1]
+        back = playback.back_words(trace.graph, node, route.slots[k], trace.loss, notation)
+        line = f"{self.derivative(to)} ← {back}"
+        item = QTreeWidgetItem(["", line])
+        item.setData(0, Qt.ItemDataRole.UserRole, to)
+        item.setToolTip(1, line)
+        return item
 
     # Clicks
 
@@ -236,15 +255,18 @@ class PathsView(View):
         """Keep the path lit and make one of its nodes the current one."""
         self._visited = item.data(0, Qt.ItemDataRole.UserRole)
         if self.routes is not None and self.chosen >= 0:
-            self.light_paths([self.routes.found[self.chosen].nodes], selection=(self._visited,))
+            nodes = self.routes.found[self.chosen].nodes
+            self.light_paths([nodes], at=self._visited, selection=(self._visited,))
 
 
 def _factors(route: paths.Route, most: int = MOST_FACTORS) -> str:
     """`0.93 · 1 · 0.88`, from the target to the source; the middle of a long one is left out."""
-    words = [text.number(f, 3) for f in reversed(route.factors)]
-    words = [f"({w})" if w.startswith("−") else w for w in words]
-    if len(words) > most:
-        words = [*words[: most - 4], "…", *words[-3:]]
+    factors = list(reversed(route.factors))
+    left_out = len(factors) > most
+    shown = [*factors[: most - 4], *factors[-3:]] if left_out else factors
+    words = [f"({w})" if w.startswith("−") else w for w in (text.number(f, 3) for f in shown)]
+    if left_out:
+        words.insert(most - 4, "…")
     return " · ".join(words) or "1"
 
 

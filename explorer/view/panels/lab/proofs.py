@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import numpy as np
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QBoxLayout,
+    QGridLayout,
     QHeaderView,
     QScrollArea,
     QStackedWidget,
@@ -20,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from explorer.model import text
 from explorer.model.checks import Row
+from explorer.model.lab.misprints import versions
 from explorer.model.lab.proofs import element_errors, indexed, prove
 from explorer.model.text import language, tr
 from explorer.view.fonts import ui_font
@@ -39,6 +39,7 @@ class ProofsView(View):
         self.found: dict[str, Row] = {}
         self.chosen = ""
         self._waiting: list[str] = []
+        self._items: dict[str, QTreeWidgetItem] = {}
         self._recording: Recording | None = None
         super().__init__(owner)
 
@@ -89,9 +90,8 @@ class ProofsView(View):
             column_of_one.addWidget(view)
             column_of_one.addStretch(1)
             self.beside.addLayout(column_of_one)
-        self.erratum = self.words()
-        self.erratum.setTextFormat(Qt.TextFormat.RichText)
-        self.erratum.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.erratum = QWidget()
+        self._build_erratum(QGridLayout(self.erratum))
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -102,6 +102,28 @@ class ProofsView(View):
         column.addWidget(self.pages, 5)
         self._timer = QTimer(self, singleShot=True, interval=PAUSE)
         self._timer.timeout.connect(self._prove_next)
+
+    def _build_erratum(self, grid: QGridLayout) -> None:
+        """What is printed and what is right, side by side; below each what it gives."""
+        grid.setContentsMargins(0, 0, 0, 0)
+        self.where, self.correct = self.words(faint=True, size=12), self.words(faint=True, size=12)
+        self.printed, self.right = self.words(size=16), self.words(size=16, bold=True)
+        font = self.printed.font()
+        font.setStrikeOut(True)
+        self.printed.setFont(font)
+        self.printed.setStyleSheet(f"color: {self.theme.gradient}")
+        self.right.setStyleSheet(f"color: {self.theme.input}")
+        self.note, self.gives = self.words(), self.words(faint=True, size=12)
+        self.versions = MatrixView(self.theme, gradient=True), MatrixView(self.theme, gradient=True)
+        for row, both in enumerate(((self.where, self.correct), (self.printed, self.right))):
+            for column, label in enumerate(both):
+                grid.addWidget(label, row, column, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(self.note, 2, 0, 1, 2)
+        grid.addWidget(self.gives, 3, 0, 1, 2)
+        for column, view in enumerate(self.versions):
+            grid.addWidget(view, 4, column, Qt.AlignmentFlag.AlignTop)
+            grid.setColumnStretch(column, 1)
+        grid.setRowStretch(5, 1)
 
     def empty(self) -> str:
         if self.session.recording is None:
@@ -121,6 +143,8 @@ class ProofsView(View):
             self._fill()
         if changed & {"everything", "recording", "trace"}:
             self._waiting = [proof.id for proof in scene.proofs]
+            if self.pages.currentIndex():
+                self._choose(self.list.currentItem())
             self._timer.start(0 if not self.found else PAUSE)
 
     def release(self) -> None:
@@ -130,12 +154,14 @@ class ProofsView(View):
         scene = self.session.scene
         assert scene is not None
         self.list.clear()
+        self._items = {}
         for proof in scene.proofs:
             item = QTreeWidgetItem(["…", proof.title[language()], ""])
             item.setData(0, Qt.ItemDataRole.UserRole, proof.id)
             item.setToolTip(1, proof.title[language()])
             item.setTextAlignment(2, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.list.addTopLevelItem(item)
+            self._items[proof.id] = item
         for number, erratum in enumerate(scene.errata):
             title = tr("misprint in {where}: {printed}").format(where=erratum.where, printed=erratum.printed)
             item = QTreeWidgetItem(["!", title, ""])
@@ -164,13 +190,13 @@ class ProofsView(View):
         if proof is None:
             return
         row = self.found[id] = prove(self._recording, proof)
-        for k in range(self.list.topLevelItemCount()):
-            item = self.list.topLevelItem(k)
-            if item.data(0, Qt.ItemDataRole.UserRole) == id:
-                item.setText(0, "✓" if row.passed else "✗")
-                item.setForeground(0, QColor(self.theme.input if row.passed else self.theme.gradient))
-                item.setFont(0, ui_font(15, bold=True))
-                item.setText(2, text.number(row.relative_error, 3))
+        item = self._items[id]
+        mark = "✓" if row.passed else "✗"
+        if item.text(0) != mark:
+            item.setText(0, mark)
+            item.setForeground(0, QColor(self.theme.input if row.passed else self.theme.gradient))
+            item.setFont(0, ui_font(15, bold=True))
+        item.setText(2, text.number(row.relative_error, 3))
         if id == self.chosen:
             self._show(row)
         self._show_verdict()
@@ -184,8 +210,9 @@ class ProofsView(View):
         failed = len(self.found) - passed
         words = tr("{n} of {m} proofs agree").format(n=passed, m=len(scene.proofs))
         self.verdict.setText(("✗ " if failed else "✓ " if passed == len(scene.proofs) else "… ") + words)
-        colour = self.theme.gradient if failed else self.theme.ink
-        self.verdict.setStyleSheet(f"color: {colour}")
+        style = f"color: {self.theme.gradient if failed else self.theme.ink}"
+        if self.verdict.styleSheet() != style:
+            self.verdict.setStyleSheet(style)
 
     def _choose(self, item: QTreeWidgetItem | None, before: object = None) -> None:
         scene = self.session.scene
@@ -217,14 +244,19 @@ class ProofsView(View):
         scene = self.session.scene
         assert scene is not None
         erratum = scene.errata[number]
-        faint = f"color:{self.theme.faint_ink}"
-        self.erratum.setText(
-            f"<p style='{faint}'>{escape(erratum.where)}, {escape(tr('printed'))}</p>"
-            f"<p style='font-size:17px; color:{self.theme.gradient}'><s>{escape(erratum.printed)}</s></p>"
-            f"<p style='{faint}'>{escape(tr('correct'))}</p>"
-            f"<p style='font-size:17px; color:{self.theme.input}'><b>{escape(erratum.right)}</b></p>"
-            f"<p>{escape(erratum.note[language()])}</p>"
-        )
+        self.where.setText(f"{erratum.where}, {tr('printed')}")
+        self.correct.setText(tr("correct"))
+        self.printed.setText(erratum.printed)
+        self.right.setText(erratum.right)
+        self.note.setText(erratum.note[language()])
+        assert self.session.recording is not None
+        found = versions(self.session.recording, self.session.trace, erratum)
+        self.gives.setText("" if found is None else tr("what both give for {name}").format(name=found.of))
+        arrays = (None, None) if found is None else (found.printed, found.right)
+        limit = max((float(np.max(np.abs(a), initial=0.0)) for a in arrays if a is not None), default=0.0)
+        for view, array in zip(self.versions, arrays, strict=True):
+            view.setVisible(array is not None)
+            view.show_array(array, limit or 1.0)
 
 
 def _columns(array: np.ndarray) -> int:

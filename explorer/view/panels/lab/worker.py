@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Event, Thread
+from time import monotonic
 from typing import Any
 
 import shiboken6
@@ -16,6 +17,7 @@ from explorer.model.text import tr
 from explorer.view.icons import icon
 from explorer.view.theme import Theme
 
+TOLD_EVERY = 0.05  # seconds between two words on the progress: each has the window paint
 Work = Callable[[Progress], Any]
 
 
@@ -64,10 +66,15 @@ class Worker(QObject):
             self.advanced.emit(1.0)
 
     def _run(self, work: Work, number: int, stop: Event) -> None:
+        told = monotonic()
+
         def progress(share: float) -> None:
+            nonlocal told
             if stop.is_set():
                 raise Cancelled
-            self._send(self._told, number, share)
+            if monotonic() - told > TOLD_EVERY:
+                told = monotonic()
+                self._send(self._told, number, share)
 
         answer, trouble = None, ""
         try:
