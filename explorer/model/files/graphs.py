@@ -230,7 +230,7 @@ class _Reader:
         else:
             raise Problem("bad_graph", tr("a leaf needs a value"), ".value")
         self._spend(value.size, 0)
-        return Row(LEAF, (), {}, value, node.kind, *self._place(node)), value.shape
+        return Row._make((LEAF, (), {}, value, node.kind, *self._place(node))), value.shape
 
     def _computed(self, node: Node1) -> tuple[Row, tuple[int, ...] | None]:
         if node.kind or node.value is not None:
@@ -252,7 +252,7 @@ class _Reader:
             attrs = self._attrs(node)
         elif (known := self._known.get((node.op, shapes))) is None:
             attrs = _usual(node.op)
-        row = Row(node.op, inputs, attrs, None, "", *self._place(node))
+        row = Row._make((node.op, inputs, attrs, None, "", *self._place(node)))
         if known is None:
             if None in shapes:  # the fault has been told where it is
                 return row, None
