@@ -2,11 +2,13 @@
 
 `fuzz` spoils real scene files at random and demands one clear error, or a state that survives saving and
 runs; `kill` kills programs while they save and demands a whole file; `window` kills the window while its
-user edits and demands that the next start offers the work of all but the last minute.
+user edits and demands that the next start offers the work of all but the last minute; `hour` lets a monkey
+loose on one window for an hour and demands that nothing breaks, stalls or eats memory.
 """
 
 import argparse
 import base64
+import gc
 import json
 import os
 import random
@@ -19,13 +21,15 @@ from collections import Counter
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 
+from explorer.model.alterations import leaves_by_key
 from explorer.model.files import FileError, decode, encode, load, recoverable, save
 from explorer.model.files.atomic import write_atomic
-from explorer.model.session import State, leaves_by_key
+from explorer.model.session import State
 from explorer.model.state import Breakpoint, Recipe, UserChapter
 from explorer.model.whole import OWN
 from scenes import SCENES
@@ -423,6 +427,58 @@ def lost_seconds(folder, end):
     return max(0.0, end - made[kept + 1]) if kept + 1 in made else 0.0
 
 
+# An hour at the window
+
+MOST_GROWTH = 20.0  # MB after warming up
+
+
+def hour(minutes, seed=0):
+    """How many events, the memory minute by minute, and by how many MB it grew; raises Broken.
+
+    Every minute the window shows the same small scene, so that what is measured is what stays behind. The
+    first third, at most ten minutes, is for what is made once: pictures of scenes, letters, plots.
+    """
+    from explorer.app import make_application
+    from explorer.view.settings import Settings
+    from explorer.view.window import Window
+    from tests.view.monkey import Monkey, turn_round
+
+    make_application()
+    with tempfile.TemporaryDirectory() as place:
+        window = Window(settings=Settings(str(Path(place, "settings.ini"))), keep_in=Path(place, "kept"))
+        window.show()
+        window.open_scene("bptt")
+        monkey = Monkey(window, seed, every=50, rest=0.08)  # some ten events a second
+        begun, curve = time.monotonic(), []
+        while len(curve) <= minutes:
+            while time.monotonic() < begun + 60 * len(curve):
+                monkey.act()
+            window.set_language("en")
+            window.set_theme("light")
+            window.resize(1280, 760)
+            window.open_scene("bptt")
+            turn_round()
+            gc.collect()
+            curve.append(round(resident(), 1))
+            print(f"minute {len(curve) - 1}: {curve[-1]} MB after {monkey.count} events", flush=True)
+        window.close()
+    return {"events": monkey.count, "MB": curve, "growth, MB": growth(curve), "slowest": monkey.slowest}
+
+
+def growth(curve):
+    """From the end of warming up to the end, each the middle of three minutes."""
+    first = min(10, len(curve) // 3)
+    return round(median(curve[-3:]) - median(curve[first : first + 3]), 1)
+
+
+def resident():
+    """The memory that the process has now, in MB; on other systems than Linux the most it has had."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except OSError:
+        return peak()
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -437,13 +493,25 @@ def main(arguments=None):
                 action="store_true",
                 help="without care: must lose files, or the test shows nothing",
             )
+    lasting = commands.add_parser("hour")
+    lasting.add_argument("--minutes", type=int, default=60)
+    lasting.add_argument("--seed", type=int, default=0)
     commands.add_parser("edit").add_argument("--folder", type=Path, required=True)
     chosen = parser.parse_args(arguments)
     if chosen.command == "edit":
         with open(chosen.folder / "edits.log", "w") as log:
             edit_for_ever(chosen.folder, log)
     begun = time.perf_counter()
-    if chosen.command == "fuzz":
+    if chosen.command == "hour":
+        try:
+            tally = hour(chosen.minutes, chosen.seed)
+        except AssertionError as broken:
+            print(broken, file=sys.stderr)
+            return 1
+        bad = tally["growth, MB"] > MOST_GROWTH
+        if bad:
+            print(f"memory grew by {tally['growth, MB']} MB after warming up", file=sys.stderr)
+    elif chosen.command == "fuzz":
         tally, bad = fuzz(chosen.count, chosen.seed), False
     elif chosen.command == "window":
         tally = kill_windows(chosen.count, chosen.seed)

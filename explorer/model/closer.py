@@ -11,7 +11,9 @@ import numpy as np
 import autograd as ag
 from autograd import Graph, Tensor, Trace, at_time, scalars, scope
 from explorer.model.text import tr
-from scenes.scene import MOST_NODES, SceneError
+from scenes.scene import SceneError
+
+MOST_WORK = 2_000  # scalar operations: a picture of them is there within half a second
 
 
 def scalar_graph(trace: Trace, nodes: Collection[int]) -> tuple[Graph, Tensor]:
@@ -26,7 +28,7 @@ def scalar_graph(trace: Trace, nodes: Collection[int]) -> tuple[Graph, Tensor]:
     inside = sorted(i for i in set(nodes) if graph.ops[i] is not None and i not in graph.held)
     if not inside:
         raise SceneError(tr("there is no operation to look into"))
-    if sum(_work(trace, i) for i in inside) > MOST_NODES:
+    if sum(_work(trace, i) for i in inside) > MOST_WORK:
         raise SceneError(tr("that is too large to be shown scalar by scalar"))
     chosen = set(inside)
     used_outside = {j for v, js in enumerate(graph.inputs) if v not in chosen for j in js if j in chosen}

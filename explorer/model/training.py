@@ -45,7 +45,7 @@ MOST_KEPT = 200_000_000  # bytes of places to go on from
 def check(recipe: Recipe) -> Recipe:
     """The recipe if it can be followed; raises SceneError that names what can not be."""
     if recipe.optimizer not in OPTIMIZERS:
-        raise _refused(tr("optimizer"), recipe.optimizer, ", ".join(OPTIMIZERS))
+        raise _refused(tr("optimiser"), recipe.optimizer, ", ".join(OPTIMIZERS))
     if recipe.schedule not in SCHEDULES:
         raise _refused(tr("schedule"), recipe.schedule, ", ".join(SCHEDULES))
     for name, value, low, most in (

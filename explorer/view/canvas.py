@@ -71,7 +71,7 @@ class Canvas(QWidget):
         self.legend = False  # whether the colours are explained in a corner
         self._resting, self._overview = Kept(), Kept()
         self._sprites = Sprites()
-        self._limits = (1.0, 1.0)
+        self._limits = paint.limits(session.frame()) if session.recording else (1.0, 1.0)
         self._hovered_box: int | None = None
         self._hovered_edge: int | None = None
         self._pressed: QPointF | None = None

@@ -71,7 +71,7 @@ class PageEditor(QWidget):
         self._session = session
         self._chapter: UserChapter | None = None  # None: the notes
         self._pause = QTimer(self, singleShot=True, interval=PAUSE)
-        self._pause.timeout.connect(session.settle)
+        self._pause.timeout.connect(lambda: session.settle())  # no connection outlives this
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 4)
         column.setSpacing(4)

@@ -33,6 +33,7 @@ from explorer.model.text import tr
 from explorer.view.canvas import Canvas
 from explorer.view.fonts import ui_font
 from explorer.view.icons import icon
+from explorer.view.on_canvas import OnCanvas
 from explorer.view.theme import Theme
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Beside(Canvas):
 
     def __init__(self, session: Session, comparison: Comparison, theme: Theme) -> None:
         self.comparison = comparison
+        self.on_canvas: OnCanvas | None = None  # its menus
         super().__init__(session, theme)
 
     def words_at(self, point: QPointF) -> str:
@@ -218,15 +220,17 @@ class Comparing(QWidget):
             pane.canvas.theme = theme
             pane.canvas.retranslate()
             pane.canvas.update()
-        self.set_motion()
+        self.look_alike()
         self._dress()
         self._count.start()
 
-    def set_motion(self) -> None:
-        """Move as the main canvas does."""
+    def look_alike(self) -> None:
+        """Move, and explain the colours, as the main canvas does."""
+        main = self.first.canvas
         for pane in self.panes:
-            pane.canvas.reduced_motion = self.first.canvas.reduced_motion
-            pane.canvas.pace = self.first.canvas.pace
+            canvas = pane.canvas
+            canvas.reduced_motion, canvas.pace, canvas.legend = main.reduced_motion, main.pace, main.legend
+            canvas.update()
 
     # Opening and closing
 
@@ -248,12 +252,13 @@ class Comparing(QWidget):
         """Put a catalogue scene beside, or without one the present scene as it is now; raises SceneError."""
         other = self.comparison.add_scene(scene) if scene else self.comparison.add_as_it_is()
         canvas = Beside(other, self.comparison, self.host.theme)
+        canvas.on_canvas = OnCanvas(self.host, canvas)
         pane = Pane(canvas, lambda: self.close_one(other))
         canvas.setMinimumHeight(LOW)
         pane.head.show()
         self.panes.append(pane)
         self.rest.addWidget(pane)
-        self.set_motion()
+        self.look_alike()
         self._arrange()
         self._told()
 

@@ -271,7 +271,9 @@ def install_qt_translation(language: str) -> None:
     if app is None:
         return
     while _translators:
-        app.removeTranslator(_translators.pop())
+        old = _translators.pop()
+        app.removeTranslator(old)
+        old.deleteLater()
     if language != "en":
         translator = QTranslator(app)
         if translator.load(

@@ -239,19 +239,19 @@ def _fill(area: Area, theme: Theme) -> QColor:
 
 def _paint_title(painter: QPainter, area: Area, theme: Theme, zoom: float) -> None:
     """The title of a scope; lines that leave it at the top pass behind."""
-    words, bold = f"▾ {scope_title(area.scope)}", area.time is not None
+    bold = area.time is not None
+    words = f"▾{'  ' if bold else ' '}{scope_title(area.scope)}"  # a bold space is hardly one
     room, most = area.x1 - area.x0, HEAD - 2 if zoom > 0.5 else HEAD + 6
     size = min(max(12.0, 10.5 / zoom) * theme.lettering, most)
     size *= min(1.0, (room - 14) / max(advance(words, size, bold), 1.0))  # shrink rather than clip
-    line = QRectF(area.x0 + 6, area.y0 + 1, room - 10, max(HEAD, 1.4 * size))
-    painter.fillRect(
-        line.adjusted(0, 2, advance(words, size, bold) + 5 - line.width(), -2), _fill(area, theme)
-    )
+    line = QRectF(area.x0 + 6, area.y0 + 1, room - 10, HEAD)
+    behind = QRectF(line.left(), line.top() + 2, advance(words, size, bold) + 5, line.height() - 4)
+    painter.fillRect(behind, _fill(area, theme))
     painter.setFont(picture_font(size, bold))
     painter.setPen(QColor(theme.header))
-    painter.drawText(
-        line.adjusted(2, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, words
-    )
+    align = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
+    # its line may be higher than there is room, its letters are not
+    painter.drawText(line.adjusted(2, 0, 0, 0), align | Qt.TextFlag.TextDontClip, words)
 
 
 # Edges

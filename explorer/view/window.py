@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import QElapsedTimer, QEvent, QPoint, QPointF, QRectF, QStandardPaths, Qt, QTimer, QUrl
+from PySide6.QtCore import QElapsedTimer, QEvent, QPoint, QStandardPaths, Qt, QTimer, QUrl
 from PySide6.QtGui import (
     QAction,
     QActionGroup,
@@ -42,23 +42,23 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from explorer.model import clips, text
+from explorer.model import text
 from explorer.model.actions import ACTIONS, MENUS, Action
+from explorer.model.alterations import ALTERATIONS
 from explorer.model.files import FileError, Recoverable, recoverable
 from explorer.model.files.document import Document
-from explorer.model.finding import hidden_by
-from explorer.model.playback import advanced, forward, node_words, stopped
-from explorer.model.session import ALTERATIONS, LASTING, Session
+from explorer.model.playback import advanced, forward, stopped
+from explorer.model.session import LASTING, Session
 from explorer.model.text import LANGUAGES, tr
 from explorer.model.walking import Way
 from explorer.view import dialogs
 from explorer.view.accessible import Announcer
-from explorer.view.altered import Badge, ask_value
+from explorer.view.altered import Badge
 from explorer.view.canvas import Canvas
 from explorer.view.compare import Comparing
 from explorer.view.fonts import interface_scale, load_fonts, set_interface_scale, ui_font
 from explorer.view.icons import icon
-from explorer.view.paint import SYMBOLS
+from explorer.view.on_canvas import OnCanvas
 from explorer.view.panels import PANELS, Panel, load_panels
 from explorer.view.panels.gallery import StartPage
 from explorer.view.settings import Settings
@@ -90,7 +90,6 @@ TOOLBAR = (
 FILE_ENDINGS = (".backstep", ".json")
 KEEP_EVERY = 60_000  # milliseconds after which unsaved work is kept at the latest
 TOUR_AFTER = 500  # milliseconds: the scene is looked at first
-AROUND = 260  # scene units seen on either side of a node that was brought into view
 CURSOR_KEYS = {Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End}
 KEEP_AFTER = 5_000  # and after the first change of what a file keeps
 
@@ -114,6 +113,7 @@ class Window(QMainWindow):
         self.document.forget()
         self._told: str | None = None  # the file whose change on disk has been mentioned
         self.setAcceptDrops(True)
+        self.statusBar().setSizeGripEnabled(False)  # here from the start: nothing jumps at the first message
         self.setMinimumSize(720, 480)
         room = QGuiApplication.primaryScreen().availableGeometry()
         self.resize(min(1280, room.width()), min(760, room.height()))
@@ -122,9 +122,7 @@ class Window(QMainWindow):
         self.desk = Desk(self._arrange)
         self.panels: dict[str, Panel] = {id: cls(self) for id, cls in PANELS.items()}
         self.canvas = Canvas(self._session, self.theme)
-        self.canvas.node_opened.connect(lambda node: self.look_closer((node,)))
-        self.canvas.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self.canvas.customContextMenuRequested.connect(self._canvas_menu)
+        self.on_canvas = OnCanvas(self, self.canvas)
         self._set_motion()
         self.announcer = Announcer(self)
         self.badge = Badge(self)
@@ -248,6 +246,8 @@ class Window(QMainWindow):
     def _build_menus(self) -> None:
         bar = self.menuBar()
         bar.clear()
+        for old in bar.findChildren(QMenu, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            old.deleteLater()  # with those inside
         titles = {
             "File": tr("&File"),
             "Edit": tr("&Edit"),
@@ -258,7 +258,8 @@ class Window(QMainWindow):
             "Help": tr("&Help"),
         }
         for name in MENUS:
-            menu = bar.addMenu(titles[name])
+            menu = QMenu(titles[name], bar)  # one that Qt makes would never be let go of
+            bar.addMenu(menu)
             menu.setToolTipsVisible(True)
             for action in ACTIONS.values():
                 if action.menu != name:
@@ -267,7 +268,9 @@ class Window(QMainWindow):
                     menu.addSeparator()
                 menu.addAction(self.actions_by_id[action.id])
                 if action.id == "open_file":
-                    self.recent_menu = menu.addMenu(icon("recent", self.theme.ink), tr("Open recent"))
+                    self.recent_menu = QMenu(tr("Open recent"), menu)
+                    self.recent_menu.setIcon(icon("recent", self.theme.ink))
+                    menu.addMenu(self.recent_menu)
                     self.recent_menu.aboutToShow.connect(self._fill_recent)
             if name == "View":
                 menu.addSeparator()
@@ -282,7 +285,8 @@ class Window(QMainWindow):
             (tr("Theme"), {n: theme_title(t) for n, t in THEMES.items()}, self.theme.name, self.set_theme),
             (tr("Language"), LANGUAGES, text.language(), self.set_language),
         ):
-            sub = menu.addMenu(title)
+            sub = QMenu(title, menu)
+            menu.addMenu(sub)
             group = QActionGroup(sub)
             for key, words in choices.items():
                 q = sub.addAction(words)
@@ -308,24 +312,24 @@ class Window(QMainWindow):
         self._show_page()
 
     def _build_toolbar(self) -> None:
-        old = self.findChild(QToolBar, "toolbar")
-        if old is None:
-            old = QToolBar()
-            old.setObjectName("toolbar")
-            old.setMovable(False)
-            self.addToolBar(old)
-        old.clear()
-        old.setWindowTitle(tr("Tools"))
+        for old in self.findChildren(QToolBar, "toolbar"):
+            self.removeToolBar(old)
+            old.deleteLater()
+        bar = QToolBar()
+        bar.setObjectName("toolbar")
+        bar.setMovable(False)
+        bar.setWindowTitle(tr("Tools"))
         for name in TOOLBAR:
             if name:
-                old.addAction(self.actions_by_id[name])
+                bar.addAction(self.actions_by_id[name])
             else:
-                old.addSeparator()
+                bar.addSeparator()
         spacer = QWidget()
         spacer.setSizePolicy(spacer.sizePolicy().Policy.Expanding, spacer.sizePolicy().Policy.Preferred)
-        old.addWidget(spacer)
+        bar.addWidget(spacer)
         for name in ("open_palette", "toggle_theme", "next_language", "show_keys"):
-            old.addAction(self.actions_by_id[name])
+            bar.addAction(self.actions_by_id[name])
+        self.addToolBar(bar)
 
     # Following the session
 
@@ -628,29 +632,26 @@ class Window(QMainWindow):
         self.close()
 
     def copy_picture(self) -> None:
-        QGuiApplication.clipboard().setImage(self.canvas.grab_picture())
-        self.statusBar().showMessage(tr("Picture copied"), 3000)
+        self.on_canvas.copy_picture()
 
     def copy_value(self, format: str = "NumPy") -> None:
-        node = self.session.state.selection[-1]
-        QGuiApplication.clipboard().setText(clips.FORMATS[format](self.session.trace.values[node]))
-        self.statusBar().showMessage(tr("Value copied"), 3000)
+        self.on_canvas.copy_value(format)
 
     def random_seed(self) -> None:
         seed = int(np.random.default_rng().integers(1, 10_000))
         self.session.update(seed=seed, edits={}, title=tr("New random values"))
 
     def fit(self) -> None:
-        self.canvas.show_everything()
+        self.on_canvas.fit()
 
     def follow(self) -> None:
-        self.canvas.follow()
+        self.on_canvas.follow()
 
     def zoom_by(self, factor: float) -> None:
         self.canvas.zoom_by(factor)
 
     def zoom_to_selection(self) -> None:
-        self.canvas.show_nodes(set(self.session.state.selection), most=2.4)
+        self.on_canvas.zoom_to_selection()
 
     def walk(self, way: Way) -> None:
         self.canvas.walk(way)
@@ -662,6 +663,7 @@ class Window(QMainWindow):
     def toggle_legend(self) -> None:
         self.settings.legend = self.canvas.legend = not self.legend
         self.canvas.update()
+        self.comparing.look_alike()
         self._refresh_actions()
 
     def toggle_theme(self) -> None:
@@ -681,7 +683,8 @@ class Window(QMainWindow):
         self._dress()
         self._build()
         if interface_scale() != before and self.desk.arranged:
-            sides = [p for p in self.panels.values() if p.area != Qt.DockWidgetArea.BottomDockWidgetArea]
+            below = Qt.DockWidgetArea.BottomDockWidgetArea  # of tabs, the one in front knows the width
+            sides = [p for p in self.panels.values() if p.area != below and not p.visibleRegion().isEmpty()]
             widths = [round(p.width() * interface_scale() / before) for p in sides]
             self.desk.resizeDocks(sides, widths, Qt.Orientation.Horizontal)
         self._show_page()
@@ -755,15 +758,7 @@ class Window(QMainWindow):
         return self._palette
 
     def look_closer(self, nodes: Sequence[int]) -> None:
-        """Show ops scalar by scalar, in front of the place where the first of them stands."""
-        from explorer.view.lens import Lens
-
-        first = max(nodes, default=0)
-        name = node_words(self.session.trace.graph, first, self.session.notation)
-        title = tr("{name}, scalar by scalar").format(name=name)
-        x0, y0, x1, y1 = self.session.layout.rects[self.session.layout.box_of_node[first]]
-        start = self.canvas.transform().mapRect(QRectF(x0, y0, x1 - x0, y1 - y0)).toRect()
-        self.attempt(lambda: Lens(self.canvas, nodes, title, start).open())
+        self.on_canvas.look_closer(nodes)
 
     def find_node(self) -> None:
         self.search.open()
@@ -775,21 +770,7 @@ class Window(QMainWindow):
         self.palette_field.open()
 
     def reveal(self, node: int) -> None:
-        """Select a node, unfold what hides it, and bring it into view where it can be read."""
-        session = self.session
-        hiding = hidden_by(session, node)
-        chosen = session.state.selection if node in session.state.selection else (node,)
-        if hiding:
-            title = tr("Unfold {scope}").format(scope=max(hiding))
-            session.update(selection=chosen, folded=session.state.folded - hiding, title=title)
-        else:
-            session.update(selection=chosen)
-        box = session.layout.boxes[session.layout.box_of_node[node]]
-        place = QRectF(box.x - box.w / 2, box.y - box.h / 2, box.w, box.h)
-        transform = self.canvas.transform()
-        seen = transform.inverted()[0].mapRect(QRectF(self.canvas.rect()))
-        if transform.m11() < SYMBOLS or not seen.contains(place):
-            self.canvas.show_rect(place.adjusted(-AROUND, -AROUND / 2, AROUND, AROUND / 2))
+        self.on_canvas.reveal(node)
 
     def show_in_outline(self, node: int) -> None:
         from explorer.view.panels.outline import OutlinePanel
@@ -802,91 +783,14 @@ class Window(QMainWindow):
         """Have a screen reader say it."""
         self.announcer.say(words)
 
-    # The menu of a box
-
-    def _canvas_menu(self, point: QPoint) -> None:
-        if self.session.recording is None:
-            return
-        layout, there = self.session.layout, self.canvas.to_scene(QPointF(point))
-        k = layout.box_at(there.x(), there.y())
-        box = layout.boxes[k] if k is not None else None
-        header = layout.area_header_at(there.x(), there.y()) or ""
-        node = None if box is None or box.kind == "scope" else box.node
-        if box is None and not header:
-            reach = 6.0 / self.canvas.transform().m11()
-            edge = layout.edge_at(there.x(), there.y(), reach)
-            if edge is not None:
-                self.show_edge_menu(layout.edges[edge].members, self.canvas.mapToGlobal(point))
-                return
-        self.show_box_menu(node, box.scope if box else header, self.canvas.mapToGlobal(point))
-
     def show_box_menu(self, node: int | None, scope: str, where: QPoint) -> QMenu:
-        """What can be done with a node; without one, with a scope (or, of the path "", with the picture)."""
-        menu = QMenu(self)
-        menu.aboutToHide.connect(menu.deleteLater)
-        menu.setToolTipsVisible(True)
-        if node is not None:
-            if node not in self.session.state.selection:
-                self.session.update(selection=(node,))
-            groups: tuple[tuple[str, ...], ...] = (
-                ("look_inside", "look_inside_scope"),
-                ("reveal", "zoom_to_selection", "show_in_outline"),
-                self._what_if(node),
-                ("copy_value", "copy_csv", "copy_latex", "copy_text", "copy_picture"),
-                ("fold_around", "fold_all", "unfold_all"),
-            )
-        else:
-            groups = (("copy_picture",), ("fit", "follow"), ("fold_all", "unfold_all"))
-            if scope:
-                folded = scope in self.session.state.folded
-                title = tr("Unfold {scope}") if folded else tr("Fold {scope}")
-                q = menu.addAction(
-                    icon("unfold" if folded else "fold", self.theme.ink),
-                    title.format(scope=text.scope_title(scope)),
-                )
-                q.triggered.connect(lambda: self.session.fold(scope, not folded))
-        for group in groups:
-            menu.addSeparator()
-            menu.addActions([self.actions_by_id[name] for name in group])
-        menu.popup(where)
-        return menu
-
-    def _what_if(self, node: int) -> tuple[str, ...]:
-        """What of the lab can be done with a node."""
-        graph = self.session.trace.graph
-        names: tuple[str, ...] = ()
-        if graph.ops[node] is not None:
-            names = ("hold", "hold_at_zero", "hold_at_one", "hold_as_it_is")
-        names += ("let_go",) * (node in graph.held) + ("thaw",) * (node in graph.frozen)
-        names += ("freeze",) * (graph.kinds[node] in ("parameter", "input") and node not in graph.frozen)
-        joined = tuple(n for n in ("cut_gradient", "mend_gradient") if ACTIONS[n].enabled(self))
-        return (*names, *joined, "add_breakpoint")
+        return self.on_canvas.show_box_menu(node, scope, where)
 
     def show_edge_menu(self, edges: Sequence[tuple[int, int]], where: QPoint) -> QMenu:
-        """What can be done with an edge, or with several that are drawn as one line."""
-        graph = self.session.trace.graph
-        menu = QMenu(self)
-        menu.aboutToHide.connect(menu.deleteLater)
-        open_edges = [(i, k) for i, k in edges if (i, k) not in graph.cuts]
-        closed = [(i, k) for i, k in edges if (i, k) in graph.cuts and i not in graph.held]
-        if open_edges:
-            q = menu.addAction(icon("cut", self.theme.ink), tr("Cut the gradient here"))
-            q.triggered.connect(lambda: self.attempt(lambda: self.session.cut(open_edges)))
-        if closed:
-            q = menu.addAction(icon("reset", self.theme.ink), tr("Mend the gradient here"))
-            q.triggered.connect(lambda: self.attempt(lambda: self.session.cut(closed, False)))
-        if menu.isEmpty():
-            menu.addAction(tr("Nothing flows back here: the target is held")).setEnabled(False)
-        menu.popup(where)
-        return menu
+        return self.on_canvas.show_edge_menu(edges, where)
 
     def ask_hold(self) -> None:
-        """Ask for the numbers that the selected results are held at."""
-        graph = self.session.trace.graph
-        nodes = [n for n in self.session.state.selection if graph.ops[n] is not None]
-        value = ask_value(self, self.session, nodes)
-        if value is not None:
-            self.attempt(lambda: self.session.hold(nodes, value))
+        self.on_canvas.ask_hold()
 
     def compare(self) -> None:
         self.comparing.toggle()
@@ -1073,7 +977,8 @@ def style_sheet(theme: Theme) -> str:
     QMainWindow::separator:hover {{ background: {theme.accent}; }}
     QDockWidget {{ color: {theme.ink}; }}
     QDockWidget::title {{
-        background: {theme.window}; padding: 5px 8px; border-bottom: 1px solid {theme.line};
+        /* Qt makes room for the upper padding twice and for no border: less below, or letters are cut */
+        background: {theme.window}; padding: 5px 8px 2px; border-bottom: 1px solid {theme.line};
     }}
     QToolTip {{ color: {theme.ink}; background: {theme.base}; border: 1px solid {theme.line}; padding: 3px; }}
     QListWidget, QTextBrowser, QScrollArea {{ border: none; }}

@@ -65,7 +65,7 @@ def _silent(r: Recording) -> tuple[Any, Any]:
 @scene(
     "early-stopping",
     family="foundations",
-    title=Text("Early stopping", "Early stopping"),
+    title=Text("Early stopping", "早期終了"),
     summary=Text(
         "A large network and few, noisy examples: the training loss falls and falls, while the loss on "
         "examples that were kept back turns and rises. The best network is the one at the turn.",

@@ -50,7 +50,7 @@ def test_a_new_chapter_begins_now_on_the_selection_and_is_open_for_writing(panel
     assert (chapter.start, chapter.stop) == (4, session.trace.forward_end)
     assert chapter.frame == ("W", "z_1")
     assert session.state.chapter == chapter.id
-    assert panel.pages.currentWidget() is panel.editor
+    assert panel.pages.currentWidget() is panel.writing
     assert panel.editor.title.hasFocus()
     assert panel.editor.title.selectedText() == chapter.title
     assert panel.list.currentItem().text().endswith(chapter.title)
@@ -275,4 +275,4 @@ def test_the_editor_speaks_japanese(panel):
     panel.host.next_language()
     assert panel.editor.use_selection.text() == "選択中のノード"
     assert lines(panel)[-1] == "概要とメモ"
-    assert panel.pages.currentWidget() is panel.editor
+    assert panel.pages.currentWidget() is panel.writing

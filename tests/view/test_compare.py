@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QContextMenuEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel
 
@@ -20,6 +21,7 @@ from explorer.view.compare import (
     WIDE,
     ratio_words,
 )
+from explorer.view.paint import limits
 from explorer.view.theme import THEMES
 
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -104,6 +106,50 @@ def test_a_click_selects_the_same_name_elsewhere(lstm, beside, qtbot):
     assert lstm.session.state.selection == (lstm.session.trace.graph.named("x_1").id,)
     box = other.layout.boxes[other.layout.box_of_node[node]]
     assert "In Long short-term memory" in canvas.words_at(QPointF(box.x, box.y))
+
+
+def menu_of(canvas, node):
+    """What opens at a right click on a box."""
+    point = canvas.middle_of(node)
+    reason = QContextMenuEvent.Reason.Mouse
+    QApplication.sendEvent(canvas, QContextMenuEvent(reason, point, canvas.mapToGlobal(point)))
+    return QApplication.activePopupWidget()
+
+
+def test_the_further_canvas_has_the_same_menu_on_its_own_scene(lstm, beside, qtbot):
+    canvas = beside("bptt")
+    other, main = canvas.session, lstm.session
+    canvas.show_everything()
+    node, here = other.trace.graph.named("z_1").id, main.trace.graph.named("x_1").id
+    titles = [q.text() for q in menu_of(lstm.canvas, here).actions()]
+    QApplication.activePopupWidget().close()
+    menu = menu_of(canvas, node)
+    assert other.state.selection == (node,)
+    theirs = {q.text(): q for q in menu.actions()}
+    assert {"Look inside", "Zoom to selection", "Fold everything", "Hold at 1"} <= theirs.keys()
+    for words in ("Show in outline", "Add a breakpoint"):  # panels that know the main scene only
+        assert words in titles and words not in theirs
+    before = main.state
+    theirs["Hold at 1"].trigger()
+    assert set(other.trace.graph.held) == {node} and not main.trace.graph.held
+    menu.close()
+    menu = menu_of(canvas, node)
+    next(q for q in menu.actions() if q.text() == "Copy value").trigger()
+    assert "1." in QApplication.clipboard().text()
+    assert main.state == before
+
+
+def test_the_further_canvas_explains_its_own_colours(lstm, beside):
+    for panel in lstm.panels.values():
+        panel.hide()
+    canvas = beside("bptt")
+    other = canvas.session
+    assert (canvas.look().value_limit, canvas.look().gradient_limit) == limits(other.frame())
+    canvas.resize(600, 400)
+    assert not canvas.legend_rect().isEmpty()
+    lstm.run(ACTIONS["legend"])
+    assert canvas.legend_rect().isEmpty() and not lstm.canvas.legend
+    assert not beside("gru").legend
 
 
 def test_two_settings_of_one_scene_say_what_differs(lstm, beside):

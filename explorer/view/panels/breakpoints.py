@@ -22,9 +22,9 @@ from PySide6.QtWidgets import (
 
 from explorer.model import text
 from explorer.model.actions import ACTIONS
+from explorer.model.alterations import leaf_key
 from explorer.model.breakpoints import first_hit, hits, matching
 from explorer.model.files.limits import LIMITS
-from explorer.model.session import leaf_key
 from explorer.model.state import Breakpoint
 from explorer.model.text import tr
 from explorer.view.fonts import ui_font

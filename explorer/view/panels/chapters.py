@@ -37,6 +37,7 @@ from explorer.view.icons import icon
 from explorer.view.panels import Panel, panel
 
 NOTES = ""  # where no chapter is read: the summary and the notes
+LOW = 40  # pixels that the list, the text and the formulas have in the lowest window
 _PLACES = {
     "": QTextCharFormat.VerticalAlignment.AlignNormal,
     "_": QTextCharFormat.VerticalAlignment.AlignSubScript,
@@ -78,6 +79,11 @@ class Prose(QTextBrowser):
         )
         self._use_own_face(document)
         self.setDocument(document)
+        if self._shown is not None:  # Qt deletes its own document only, not one that was given
+            self._shown.deleteLater()
+        self._shown = document
+
+    _shown: QTextDocument | None = None
 
     def _use_own_face(self, document: QTextDocument) -> None:
         """Code in bold letters of our own face: the system's fixed one may not know ∂ or δ."""
@@ -123,6 +129,7 @@ class Chapters(Panel):
         self.list.setWordWrap(True)
         self.list.setIconSize(QSize(14, 14))
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.setMinimumHeight(LOW)
         self.list.itemClicked.connect(self._chosen)
         self.list.itemActivated.connect(self._chosen)
         listing = QWidget()
@@ -133,19 +140,24 @@ class Chapters(Panel):
         column.addLayout(self._tools())
         self.prose = Prose()
         self.editor = PageEditor(self.session)
+        self.writing = QScrollArea()  # so that a low window still has room for the timeline
+        self.writing.setWidgetResizable(True)
+        self.writing.setWidget(self.editor)
         self.pages = QStackedWidget()
+        self.pages.setMinimumHeight(LOW)
         self.pages.addWidget(self.prose)
-        self.pages.addWidget(self.editor)
+        self.pages.addWidget(self.writing)
         reading = QWidget()
         column = QVBoxLayout(reading)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addWidget(self.pages, 1)
         buttons = QHBoxLayout()
-        for name in ("previous_chapter", "next_chapter"):
+        for name, words in (("previous_chapter", tr("Previous")), ("next_chapter", tr("Next"))):
             button = QToolButton()
             action = ACTIONS[name]
-            button.setText(tr(action.title))
+            button.setText(words)
+            button.setAccessibleName(tr(action.title))
             button.setToolTip(f"{tr(action.tip)} ({action.keys[0]})")
             button.setAutoRaise(True)
             button.setIcon(
@@ -161,6 +173,7 @@ class Chapters(Panel):
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setWidget(self.formulas)
+        scroll.setMinimumHeight(LOW)
         self.splitter = QSplitter(Qt.Orientation.Vertical)
         self.splitter.addWidget(listing)
         self.splitter.addWidget(reading)
@@ -325,7 +338,7 @@ class Chapters(Panel):
         self.tools["up"].setEnabled(own is not None and own.id != mine[0])
         self.tools["down"].setEnabled(own is not None and own.id != mine[-1])
         self.tools["delete"].setEnabled(own is not None)
-        self.pages.setCurrentWidget(self.editor if self.edited else self.prose)
+        self.pages.setCurrentWidget(self.writing if self.edited else self.prose)
         if self.edited:
             self.editor.show_page(own)
         elif not has_scene:

@@ -93,7 +93,7 @@ class SceneList(QListWidget):
             self.setMovement(QListView.Movement.Static)
             self.setSpacing(10)
         self.grid = grid
-        self._waiting: list[tuple[QListWidgetItem, Scene]] = []
+        self.waiting: list[tuple[QListWidgetItem, Scene]] = []  # for their thumbnails
         self._draw_next = QTimer(self, interval=10)  # the window itself comes first
         self._draw_next.timeout.connect(self._draw_one)
         self.itemActivated.connect(self._open)
@@ -103,7 +103,7 @@ class SceneList(QListWidget):
     def show_matching(self, words: str) -> int:
         """List the scenes that contain every word; returns how many."""
         self.clear()
-        self._waiting.clear()
+        self.waiting.clear()
         wanted = words.casefold().split()
         count = 0
         for family in FAMILIES:
@@ -122,7 +122,7 @@ class SceneList(QListWidget):
                     item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
                     item.setSizeHint(QSize(self.picture.width() + 16, self.picture.height() + 52))
                 self.addItem(item)
-                self._waiting.append((item, scene))
+                self.waiting.append((item, scene))
                 count += 1
         if not count:
             nothing = QListWidgetItem(tr("No scene matches"))
@@ -142,10 +142,10 @@ class SceneList(QListWidget):
 
     def _draw_one(self) -> None:
         """One thumbnail per turn of the event loop, so that the window answers meanwhile."""
-        if not self._waiting or not self.isVisible():
+        if not self.waiting or not self.isVisible():
             self._draw_next.stop()
             return
-        item, scene = self._waiting.pop(0)
+        item, scene = self.waiting.pop(0)
         size, ratio = self.picture, self.devicePixelRatioF()
         item.setIcon(QIcon(thumbnail(scene, self.theme, size.width(), size.height(), ratio)))
 

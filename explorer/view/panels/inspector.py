@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QScrollArea, QTo
 
 from autograd import check_gradients
 from explorer.model import one_hot, playback, text, what_if
-from explorer.model.session import ALTERATIONS, leaf_key
+from explorer.model.alterations import ALTERATIONS, leaf_key
 from explorer.model.text import tr
 from explorer.view import paint
 from explorer.view.fonts import ui_font

@@ -29,6 +29,8 @@ from explorer.view.icons import icon
 from explorer.view.panels import Panel, panel
 from scenes.scene import Parameter, SceneError
 
+SHORT = 36  # pixels that a slider has at least, in a narrow panel
+
 
 @panel("parameters", "Parameters", Qt.DockWidgetArea.RightDockWidgetArea)
 class Parameters(Panel):
@@ -109,7 +111,7 @@ class Parameters(Panel):
         column.addLayout(row)
         self.reset = QPushButton(icon("reset", self.theme.ink), tr("Reset values"))
         self.reset.setToolTip(tr(ACTIONS["reset_values"].tip))
-        self.reset.clicked.connect(self.session.reset_edits)
+        self.reset.clicked.connect(lambda: self.session.reset_edits())
         column.addWidget(self.reset)
         defaults = QPushButton(tr("Default parameters"))
         defaults.clicked.connect(self._use_defaults)
@@ -128,6 +130,7 @@ class Parameters(Panel):
         if p.type == "choice":
             combo = QComboBox()
             combo.addItems(p.choices)
+            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             combo.textActivated.connect(lambda words, n=p.name: self._set(n, words))
             self.fields[p.name] = combo
             return combo
@@ -142,6 +145,7 @@ class Parameters(Panel):
         layout = QHBoxLayout(row)
         layout.setContentsMargins(0, 0, 0, 0)
         slider = QSlider(Qt.Orientation.Horizontal)
+        slider.setMinimumWidth(SHORT)
         slider.setAccessibleName(p.name)
         slider.setToolTip(p.help[language()])
         spin: Any
@@ -162,8 +166,8 @@ class Parameters(Panel):
             spin.valueChanged.connect(lambda v, s=slider: _quietly(s, round((v - low) / span * 200)))
         spin.setKeyboardTracking(False)
         spin.valueChanged.connect(lambda v, n=p.name: self._set(n, v, merge=True))
-        slider.sliderReleased.connect(self.session.settle)
-        spin.editingFinished.connect(self.session.settle)
+        slider.sliderReleased.connect(lambda: self.session.settle())
+        spin.editingFinished.connect(lambda: self.session.settle())
         layout.addWidget(spin)
         layout.addWidget(slider, 1)
         self.fields[p.name] = spin

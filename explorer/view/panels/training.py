@@ -205,7 +205,7 @@ class TrainingPanel(Panel):
         self.freeze.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
         self.freeze.setSizePolicy(self.epochs.sizePolicy())
         rows = (
-            (tr("optimizer"), self.optimizer, tr("The rule that makes a step of a gradient")),
+            (tr("optimiser"), self.optimizer, tr("The rule that makes a step of a gradient")),
             (tr("rate"), self.lr, tr("Learning rate: how long the steps are")),
             (tr("schedule"), self.schedule, tr("How the rate changes from the first to the last epoch")),
             (tr("clip"), self.clip, tr("Gradients together are at most this long")),

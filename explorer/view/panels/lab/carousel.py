@@ -32,7 +32,7 @@ class CarouselView(View):
         self.plots: list[Any] = []
         self.lines: list[Line] = []
         self.notes: list[QLabel] = []
-        for first, title in ((0, tr("kept until T")), (2, tr("norm of the gradient"))):
+        for first, title in ((0, tr("kept until T")), (2, tr("‖gradient‖"))):
             plot = make_plot(self.theme, tr("time step t"), title)
             plot.setAccessibleName(title)
             self.plots.append(plot)
