@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from autograd import Graph, Trace
-from explorer.model.session import nodes_by_key
+from explorer.model.alterations import nodes_by_key
 from explorer.model.state import Breakpoint
 
 ENDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}  # what outputs of these ops can not go beyond

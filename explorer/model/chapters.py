@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 from string import Template
 from typing import Any
 
+from explorer.model.alterations import leaf_key
 from explorer.model.files.limits import LIMITS, without_tags
-from explorer.model.session import Session, leaf_key
+from explorer.model.session import Session
 from explorer.model.state import UserChapter, own_id
 from explorer.model.text import language, tr
 from scenes.scene import Chapter

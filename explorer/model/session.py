@@ -6,7 +6,6 @@ every listener once. Stepping and scrubbing only set `t`; nothing is ever undone
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
@@ -14,21 +13,29 @@ from typing import Any
 
 import numpy as np
 
-from autograd import AnyPlan, Graph, Tensor, Trace, compile_plan
+from autograd import Graph, Tensor, Trace
+from explorer.model.alterations import (
+    ALTERATIONS,
+    checked_alterations,
+    checked_edits,
+    is_altered,
+    leaf_key,
+    possible_alterations,
+    possible_edits,
+)
 from explorer.model.frame import Frame, frame_at
 from explorer.model.layout import ONCE, Layout, Topology, lay_out
+from explorer.model.replay import Replay, Trainings, equal, same_history
 from explorer.model.state import State
 from explorer.model.text import tr
-from explorer.model.training import Training, check, history, rule
+from explorer.model.training import Training, check
 from explorer.model.whole import OWN, Whole
 from scenes.scene import Leaves, Notation, Recording, Scene, SceneError, Text, find_scene
 
 PASSING = frozenset(  # not undoable
     {"t", "playing", "speed", "loop", "selection", "highlight", "camera", "chapter", "update", "trained"}
 )
-ALTERATIONS = frozenset({"clamps", "cuts", "frozen"})
 REPLAYED = ALTERATIONS | {"edits", "recipe", "update"}  # answered without recording the graph again
-LEARNT = ALTERATIONS | {"scene", "parameters", "seed", "edits"}  # what training depends on beside the recipe
 MOST_BOXES = 150  # a graph with more opens with modules folded
 TYPED = frozenset({"expression"})  # scenes whose graph the user typed: files keep it whole
 LASTING = frozenset(f.name for f in fields(State)) - PASSING
@@ -48,14 +55,15 @@ class Session:
 
     def __init__(self) -> None:
         self.state = State()
-        self.recording: Recording | None = None
-        self._trace: Trace | None = None
+        self._replay: Replay | None = None
         self._topology: Topology | None = None
+        self._known_scopes: frozenset[str] = frozenset()
         self._layout: Layout | None = None
+        self._time: int | None = None  # that of the layout, where something is rolled up
         self._frame: tuple[Any, Frame] | None = None
         self._own: Recording | None = None  # the graph that the user built, and its leaves' first values
         self._own_values: tuple[np.ndarray, ...] = ()
-        self._trainings: list[tuple[State, Training]] = []  # the present one first, then that of before
+        self._trainings: Trainings = []
         self._listeners: list[Listener] = []
         self._undo: list[Entry] = []
         self._redo: list[Entry] = []
@@ -146,15 +154,15 @@ class Session:
         if changes.keys() & ALTERATIONS and self.state.trained:  # training goes on from where it has led
             changes.setdefault("edits", {**self.state.edits, **self.state.trained})
         if "edits" in changes:
-            changes["edits"] = self._checked_edits(changes["edits"])
+            changes["edits"] = checked_edits(self._graph, changes["edits"])
         if changes.keys() & ALTERATIONS:
-            changes |= self._checked_alterations(replace(self.state, **changes))
+            changes |= checked_alterations(self._graph, replace(self.state, **changes))
         if "t" in changes:
             changes["t"] = max(float(changes["t"]), 0.0)  # and at most the end, which is known later
         if changes.get("recipe") is not None:
             check(changes["recipe"])
         state = replace(self.state, **changes)
-        if not _same_history(state, self.state):
+        if not same_history(state, self.state):
             state = replace(state, update=changes.get("update", 0), trained=changes.get("trained", {}))
         elif state.update != self.state.update:
             state = replace(state, update=max(0, int(state.update)), trained=changes.get("trained", {}))
@@ -166,9 +174,7 @@ class Session:
 
     def edit(self, node: int, value: Any, *, merge: bool = False) -> None:
         """Set the value of a leaf; the whole graph answers."""
-        assert self.recording is not None
-        graph = self.recording.graph
-        key = leaf_key(graph, node)
+        key = leaf_key(self._graph, node)
         edits = {**self.state.edits, **self._carried(node), key: value}
         title = tr("Edit {name}").format(name=key)
         self.update(edits=edits, title=title, merge=f"edit {key}" if merge else "")
@@ -181,7 +187,7 @@ class Session:
     @property
     def altered(self) -> bool:
         """Whether something is held, cut or frozen."""
-        return any(getattr(self.state, name) for name in ALTERATIONS)
+        return is_altered(self.state)
 
     def restore(self) -> None:
         """Let everything be computed again as the scene has it; edited values stay."""
@@ -211,8 +217,7 @@ class Session:
 
     def cut(self, edges: Collection[tuple[int, int]], cut: bool = True) -> None:
         """Let no gradient go over edges, (consumer, slot), or let it go again."""
-        assert self.recording is not None
-        graph = self.recording.graph
+        graph = self._graph
         keys = {(leaf_key(graph, node), slot) for node, slot in edges}
         names = (f"{leaf_key(graph, graph.inputs[v][k])} → {leaf_key(graph, v)}" for v, k in edges)
         title = tr("Cut {name}") if cut else tr("Mend {name}")
@@ -228,9 +233,8 @@ class Session:
         self._alter(title.format(name=", ".join(keys)), frozen=changed)
 
     def _keys(self, nodes: int | Sequence[int]) -> dict[int, str]:
-        assert self.recording is not None
         some = (nodes,) if isinstance(nodes, int) else nodes
-        return {node: leaf_key(self.recording.graph, node) for node in some}
+        return {node: leaf_key(self._graph, node) for node in some}
 
     def _alter(self, title: str, merge: str = "", **changes: Any) -> None:
         """Alterations start training anew, from where it has led."""
@@ -270,7 +274,7 @@ class Session:
         present = self.state
         goal = entry.before
         if goal.scene == present.scene:
-            kept = PASSING if _same_history(goal, present) else PASSING - {"update", "trained"}
+            kept = PASSING if same_history(goal, present) else PASSING - {"update", "trained"}
             goal = replace(goal, **{name: getattr(present, name) for name in kept})
         changed = self._become(goal)
         source.pop()
@@ -281,13 +285,17 @@ class Session:
     # What follows from the state
 
     @property
+    def recording(self) -> Recording | None:
+        return self._replay.recording if self._replay else None
+
+    @property
     def scene(self) -> Scene | None:
         return self.recording.scene if self.recording else None
 
     @property
     def trace(self) -> Trace:
-        assert self._trace is not None, "no scene is open"
-        return self._trace
+        assert self._replay is not None, "no scene is open"
+        return self._replay.trace
 
     @property
     def topology(self) -> Topology:
@@ -315,12 +323,12 @@ class Session:
 
     @property
     def end(self) -> int:
-        return self._trace.end if self._trace else 0
+        return self._replay.trace.end if self._replay else 0
 
     @property
     def training(self) -> Training | None:
         """The training that the recipe asks for; None without one."""
-        return self._training_of(self.state)
+        return self._replay.training_of(self.state) if self._replay else None
 
     @property
     def more(self) -> bool:
@@ -335,14 +343,14 @@ class Session:
 
     def whole(self) -> Whole | None:
         """The graph node by node with its first values, for a file; None when the catalogue can build it."""
-        if self.recording is None or self.state.scene not in {OWN, *TYPED}:
+        if self._replay is None or self.state.scene not in {OWN, *TYPED}:
             return None
-        return Whole.of(self.recording.graph, self.recording.loss.id, self._originals)
+        return Whole.of(self._graph, self._replay.recording.loss.id, self._replay.originals)
 
     def frame(self, t: float | None = None) -> Frame:
         """What the picture looks like at t (by default: now)."""
         moment = self.state.t if t is None else t
-        key = (moment, self._trace, self._layout)
+        key = (moment, self.trace, self._layout)
         if self._frame is None or self._frame[0] != key:
             self._frame = key, frame_at(self.trace, self.layout, moment)
         return self._frame[1]
@@ -359,61 +367,15 @@ class Session:
 
     # Inside
 
-    def _checked_edits(self, edits: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        assert self.recording is not None
-        graph = self.recording.graph
-        by_key = leaves_by_key(graph)
-        checked = {}
-        for key, value in edits.items():
-            if key not in by_key:
-                raise SceneError(tr("there is no leaf {name} to edit").format(name=repr(key[:60])))
-            try:
-                array = np.array(value, dtype=np.float64)
-            except (TypeError, ValueError):
-                raise SceneError(tr("{name} takes numbers").format(name=key)) from None
-            if array.shape != by_key[key].shape:
-                raise SceneError(
-                    tr("{name} has the shape {shape}, the new value {other}").format(
-                        name=key, shape=by_key[key].shape, other=array.shape
-                    )
-                )
-            checked[key] = array
-        return checked
+    @property
+    def _graph(self) -> Graph:
+        """The recorded graph; that of the trace may be altered."""
+        assert self.recording is not None, "no scene is open"
+        return self.recording.graph
 
-    def _checked_alterations(self, state: State) -> dict[str, Any]:
-        """The three fields of a state with plain values; SceneError for what this graph can not do."""
-        assert self.recording is not None
-        graph = self.recording.graph
-        by_key = nodes_by_key(graph)
-        for key in (*state.clamps, *(key for key, _ in state.cuts), *state.frozen):
-            if key not in by_key:
-                raise SceneError(tr("there is no node {name}").format(name=repr(key[:60])))
-        clamps = {}
-        for key, value in state.clamps.items():
-            node = by_key[key]
-            if graph.ops[node] is None:
-                raise SceneError(tr("{name} is not computed; edit its value instead").format(name=key))
-            try:
-                array = np.array(value, dtype=np.float64)
-            except (TypeError, ValueError):
-                raise SceneError(tr("{name} takes numbers").format(name=key)) from None
-            shape = graph.values[node].shape
-            if array.shape != shape:
-                raise SceneError(
-                    tr("{name} has the shape {shape}, the new value {other}").format(
-                        name=key, shape=shape, other=array.shape
-                    )
-                )
-            if not np.all(np.isfinite(array)):
-                raise SceneError(tr("{name} can only be held at finite numbers").format(name=key))
-            clamps[key] = array
-        for key, slot in state.cuts:
-            if not 0 <= slot < len(graph.inputs[by_key[key]]):
-                raise SceneError(tr("{name} has no input {number}").format(name=key, number=slot))
-        for key in state.frozen:
-            if not _can_be_frozen(graph, by_key[key]):
-                raise SceneError(tr("{name} gets no gradient anyway").format(name=key))
-        return {"clamps": clamps, "cuts": frozenset(state.cuts), "frozen": frozenset(state.frozen)}
+    def _carried(self, node: int) -> dict[str, np.ndarray]:
+        """What an edit of a leaf takes along, as `Replay.carried` finds it."""
+        return self._replay.carried(self.state, node) if self._replay else {}
 
     def _replace(self, state: State, title: str, *, merge: str = "", fold_defaults: bool = False) -> None:
         before = self.state
@@ -438,10 +400,9 @@ class Session:
         On an error nothing has changed.
         """
         old = self.state
-        kept = (self.recording, self._trace, self._topology, self._layout)
-        also_kept = (self._originals, self._known_scopes)
+        kept = (self._replay, self._topology, self._layout, self._known_scopes)
         another = state.scene == OWN and self.recording is not self._own  # all of them have one id
-        changed = {f.name for f in fields(State) if not _equal(getattr(old, f.name), getattr(state, f.name))}
+        changed = {f.name for f in fields(State) if not equal(getattr(old, f.name), getattr(state, f.name))}
         try:
             another |= bool(state.scene) and self.recording is None
             if another or changed & {"scene", "parameters", "seed"}:
@@ -449,7 +410,8 @@ class Session:
                 changed |= {"recording", "trace", "layout", "folded", "t", "selection"}
             elif changed & REPLAYED:
                 before = self.end
-                state = self._replay(state)
+                assert self._replay is not None
+                state = self._replay.run(state)
                 changed.add("trace")
                 if changed & ALTERATIONS:
                     state = self._within(state, before)
@@ -461,15 +423,13 @@ class Session:
                 self._layout, self._time = lay_out(self.topology, state.folded, time), time
                 changed.add("layout")
         except BaseException:
-            self.recording, self._trace, self._topology, self._layout = kept
-            self._originals, self._known_scopes = also_kept
-            if self.recording is not None and changed & REPLAYED:
-                self.state = old
-                self._replay(old)
+            self._replay, self._topology, self._layout, self._known_scopes = kept
+            if self._replay is not None and changed & REPLAYED:
+                self._replay.run(old)
             raise
         self.state = state
         named = (f.name for f in fields(State))
-        return frozenset(changed | {n for n in named if not _equal(getattr(old, n), getattr(state, n))})
+        return frozenset(changed | {n for n in named if not equal(getattr(old, n), getattr(state, n))})
 
     def _within(self, state: State, before: int) -> State:
         """The moment and the loop after the number of steps has changed; the end stays the end."""
@@ -479,7 +439,7 @@ class Session:
 
     def _topology_of(self, state: State) -> Topology:
         assert self.recording is not None
-        return Topology(self.recording.graph, self.recording.loss.id, once=ONCE in state.folded)
+        return Topology(self._graph, self.recording.loss.id, once=ONCE in state.folded)
 
     def _time_shown(self, state: State) -> int | None:
         """The time step whose numbers a rolled-up sequence shows: that of the last step that has one."""
@@ -490,26 +450,18 @@ class Session:
 
     def _record(self, state: State, fold_defaults: bool) -> State:
         if not state.scene:
-            self.recording = self._trace = self._topology = self._layout = None
+            self._replay = self._topology = self._layout = None
             return state
         same_scene = state.scene == self.state.scene and self.recording is not None
         previous_end = self.end
-        self.recording = self._build(state)
-        own = self.recording is self._own
-        self._originals = self._own_values if own else tuple(self.recording.graph.values)
-        edits = {}
-        by_key = leaves_by_key(self.recording.graph)
-        for (
-            key,
-            value,
-        ) in state.edits.items():  # an edit of a leaf that is gone or has another shape is let go
-            if key in by_key and by_key[key].shape == value.shape:
-                edits[key] = value
-        state = replace(state, edits=edits, **_possible_alterations(state, self.recording.graph))
-        state = self._replay(state)
+        recording, originals = self._build(state)
+        edits = possible_edits(recording.graph, state.edits)
+        state = replace(state, edits=edits, **possible_alterations(recording.graph, state))
+        self._replay = Replay(recording, originals, self._trainings)
+        state = self._replay.run(state)
         self._topology = self._topology_of(state)
         if fold_defaults or same_scene:
-            folded = default_folds(self.recording.scene, self._topology) | (state.folded & {ONCE})
+            folded = default_folds(recording.scene, self._topology) | (state.folded & {ONCE})
             if same_scene:
                 # a scope that existed before keeps what the user did to it; a new one opens by default
                 known = self._known_scopes
@@ -519,136 +471,16 @@ class Session:
         self._known_scopes = frozenset(self._topology.scopes)
         state = replace(state, folded=frozenset(s for s in state.folded if self._topology.can_fold(s)))
         t = state.t * self.end / previous_end if same_scene and previous_end else state.t
-        ids = tuple(n for n in state.selection if n < len(self.recording.graph))
+        ids = tuple(n for n in state.selection if n < len(recording.graph))
         chosen = ids if same_scene else ()
         return replace(state, t=min(max(t, 0.0), float(self.end)), selection=chosen, highlight=())
 
-    _plan: AnyPlan | None = None
-    _to_be_trained: tuple[Recording, State, Recording] | None = None  # of what, altered how, and the result
-    _altered: tuple[Any, Graph] | None = None  # what was altered in which graph, and the graph that it made
-    _time: int | None = None  # that of the layout, where something is rolled up
-    _originals: tuple[np.ndarray, ...] = ()
-    _known_scopes: frozenset[str] = frozenset()
-
-    def _build(self, state: State) -> Recording:
+    def _build(self, state: State) -> tuple[Recording, tuple[np.ndarray, ...]]:
+        """What a state shows, and the first values of its nodes."""
         if self._own is not None and state.scene == self._own.scene.id:
-            return self._own
-        return find_scene(state.scene).build(state.parameters, seed=state.seed)
-
-    def _replay(self, state: State) -> State:
-        """Put the edited values, and those of the shown update, into the leaves and run the graph again.
-
-        Returns the state with what came of its training.
-        """
-        assert self.recording is not None
-        graph, loss = self.recording.graph, self.recording.loss
-        state, values = self._leaves_of(state)
-        for leaf in graph.leaves():
-            if values[leaf.id] is not leaf.value:
-                leaf.value = values[leaf.id]
-        played = self._played(state)
-        if self._trace is None or self._trace.graph is not played:
-            self._plan = None
-            trace = Trace.run(played, played.nodes[loss.id])
-        else:
-            if self._plan is None:  # who edits once edits again, and then it has to answer at once
-                self._plan = compile_plan(played, loss.id)
-            self._plan.load()
-            self._plan.run()
-            trace = self._trace.after(*self._plan.everything())
-            played.adopt(trace.values, trace.grads, trace.contributions)
-        if played is not graph:
-            graph.adopt(trace.values, trace.grads, trace.contributions)
-        self._trace = self._with_update(trace, state)
-        return state
-
-    def _played(self, state: State) -> Graph:
-        """The graph that runs: the recorded one, or one of the same nodes with what the user altered."""
-        assert self.recording is not None
-        graph = self.recording.graph
-        what = (graph, state.clamps.keys(), state.cuts, state.frozen)
-        if not any(what[1:]):
-            self._altered = None
-            return graph
-        if self._altered is None or self._altered[0] != what:
-            self._altered = what, _altered_graph(state, graph)
-            return self._altered[1]
-        played, by_key = self._altered[1], nodes_by_key(graph)
-        for leaf in graph.leaves():
-            played.nodes[leaf.id].value = leaf.value
-        for key, value in state.clamps.items():
-            played.hold(by_key[key], value)
-        return played
-
-    def _leaves_of(self, state: State) -> tuple[State, dict[int, np.ndarray]]:
-        """What the leaves hold by their numbers, and the state with what came of its training."""
-        assert self.recording is not None
-        by_key = leaves_by_key(self.recording.graph)
-        training = self._training_of(state)
-        if training is None:
-            values = {leaf.id: state.edits.get(key, self._originals[leaf.id]) for key, leaf in by_key.items()}
-            return replace(state, update=0, trained={}), values
-        moving = {key: leaf for key, leaf in by_key.items() if leaf.id in training.moving}
-        update = min(state.update, training.last)
-        if state.trained and not training.knows(update):  # by a file, or an undone change
-            fits = state.trained.keys() == moving.keys()
-            if fits and all(state.trained[key].shape == leaf.shape for key, leaf in moving.items()):
-                given = {moving[key].id: value for key, value in state.trained.items()}
-                return replace(state, update=update), training.leaves(0) | training.batch(update) | given
-            update = 0
-        update = training.at(update).update
-        values = training.leaves(update)
-        trained = {key: values[leaf.id] for key, leaf in moving.items()} if update else {}
-        return replace(state, update=update, trained=trained), values
-
-    def _with_update(self, trace: Trace, state: State) -> Trace:
-        """The pass with the update that follows it, where it is known and there is one."""
-        training = self._training_of(state)
-        taken = training.step(state.update) if training and training.knows(state.update) else None
-        if training is None or taken is None:
-            return trace.followed_by({}, "") if trace.order.updated else trace
-        new = dict(zip(training.moving, taken.after.values, strict=True))
-        return trace.followed_by(new, rule(training.recipe, taken))
-
-    def _training_of(self, state: State) -> Training | None:
-        """The training of a state; that of before is kept for undo."""
-        if state.recipe is None or self.recording is None:
-            return None
-        for k, (known, training) in enumerate(self._trainings):
-            if _same_history(known, state):
-                training.recipe = state.recipe
-                self._trainings.insert(0, self._trainings.pop(k))
-                return training
-        by_key = leaves_by_key(self.recording.graph)
-        edits = {by_key[key].id: value for key, value in state.edits.items() if key in by_key}
-        recording = self._to_train(state)
-        like = self._trainings[0][1] if self._trainings else None
-        training = Training(recording, state.recipe, values=self._originals, edits=edits, like=like)
-        self._trainings.insert(0, (state, training))
-        del self._trainings[2:]
-        return training
-
-    def _to_train(self, state: State) -> Recording:
-        """The recording that is trained; what is altered has a graph of its own there."""
-        assert self.recording is not None
-        if not any(getattr(state, name) for name in ALTERATIONS):
-            return self.recording
-        known = self._to_be_trained
-        same = known is not None and all(_equal(getattr(known[1], n), getattr(state, n)) for n in ALTERATIONS)
-        if known is None or known[0] is not self.recording or not same:
-            graph = _altered_graph(state, self.recording.graph)
-            altered = replace(self.recording, graph=graph, loss=graph.nodes[self.recording.loss.id])
-            self._to_be_trained = known = self.recording, state, altered
-        return known[2]
-
-    def _carried(self, node: int) -> dict[str, np.ndarray]:
-        """What an edit of a leaf takes along: where training has led, and of a batch the other examples."""
-        training, graph = self.training, self.trace.graph
-        if training is None:
-            return {}
-        examples = training.batch(self.state.update)
-        held = examples if node in examples else {}
-        return {**self.state.trained, **{leaf_key(graph, i): value for i, value in held.items()}}
+            return self._own, self._own_values
+        recording = find_scene(state.scene).build(state.parameters, seed=state.seed)
+        return recording, tuple(recording.graph.values)
 
 
 def open_session(target: str, **parameters: Any) -> Session:
@@ -670,58 +502,6 @@ def open_session(target: str, **parameters: Any) -> Session:
     return session
 
 
-def leaf_key(graph: Graph, node: int) -> str:
-    """The name under which a leaf, or any node, is kept: its own where that is unique, else its number."""
-    name = graph.names[node]
-    return name if name and graph.names.count(name) == 1 else f"#{node}"
-
-
-def leaves_by_key(graph: Graph) -> dict[str, Tensor]:
-    """All leaves under the keys of `leaf_key`."""
-    names = list(graph.names)
-    uses = Counter(names)
-    return {
-        name if (name := names[leaf.id]) and uses[name] == 1 else f"#{leaf.id}": leaf
-        for leaf in graph.leaves()
-    }
-
-
-def nodes_by_key(graph: Graph) -> dict[str, int]:
-    """All nodes under the keys of `leaf_key`."""
-    uses = Counter(graph.names)
-    return {name if name and uses[name] == 1 else f"#{i}": i for i, name in enumerate(graph.names)}
-
-
-def _altered_graph(state: State, graph: Graph) -> Graph:
-    by_key = nodes_by_key(graph)
-    return graph.altered(
-        {by_key[key]: value for key, value in state.clamps.items()},
-        {(by_key[key], slot) for key, slot in state.cuts},
-        {by_key[key] for key in state.frozen},
-    )
-
-
-def _can_be_frozen(graph: Graph, node: int) -> bool:
-    return graph.kinds[node] in ("parameter", "input")
-
-
-def _possible_alterations(state: State, graph: Graph) -> dict[str, Any]:
-    """What of the alterations this graph can take: one of a node that is gone or other is let go."""
-    if not any(getattr(state, name) for name in ALTERATIONS):
-        return {}
-    by_key = nodes_by_key(graph)
-    clamps, cuts = {}, set()
-    for key, value in state.clamps.items():
-        node = by_key.get(key)
-        if node is not None and graph.ops[node] is not None and graph.values[node].shape == value.shape:
-            clamps[key] = value
-    for key, slot in state.cuts:
-        if key in by_key and slot < len(graph.inputs[by_key[key]]):
-            cuts.add((key, slot))
-    frozen = {key for key in state.frozen if key in by_key and _can_be_frozen(graph, by_key[key])}
-    return {"clamps": clamps, "cuts": frozenset(cuts), "frozen": frozenset(frozen)}
-
-
 def default_folds(scene: Scene, topology: Topology) -> frozenset[str]:
     """Paths of the scopes that the scene opens folded: those it names, the middle of long sequences, and as
     many of the innermost as leave a picture that one can take in."""
@@ -736,27 +516,8 @@ def default_folds(scene: Scene, topology: Topology) -> frozenset[str]:
     return frozenset(folded)
 
 
-def _same_history(a: State, b: State) -> bool:
-    """Whether training takes the same way."""
-    if not all(_equal(getattr(a, name), getattr(b, name)) for name in LEARNT):
-        return False
-    if a.recipe is None or b.recipe is None:
-        return a.recipe is b.recipe
-    return history(a.recipe) == history(b.recipe)
-
-
 def _same_lasting(a: State, b: State) -> bool:
-    return all(_equal(getattr(a, name), getattr(b, name)) for name in LASTING)
-
-
-def _equal(a: Any, b: Any) -> bool:
-    if a is b:
-        return True
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(_equal(a[k], b[k]) for k in a)
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return np.array_equal(a, b, equal_nan=True)
-    return type(a) is type(b) and a == b
+    return all(equal(getattr(a, name), getattr(b, name)) for name in LASTING)
 
 
 def _scene_of_own_graph(loss: Tensor) -> Scene:

@@ -1,22 +1,28 @@
 """Traces as files: everything that a forward and a backward pass did, as JSON or as NumPy arrays.
 
 `backstep trace` writes them and other programs read them; the format is part of the public interface. Knows
-the engine and what a scene recorded, nothing of windows.
+the engine and what a scene recorded, nothing of windows; of a session only what its scalar form needs.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from io import BytesIO
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd import Trace
+from autograd import Tensor, Trace
+from explorer.model.alterations import leaf_key, nodes_by_key
 from explorer.model.files.atomic import write_atomic
 from explorer.model.text import tr
 from scenes.scene import Recording, SceneError
+
+if TYPE_CHECKING:
+    from explorer.model.session import Session
 
 FORMAT, VERSION = "backstep-trace", 1
 SUFFIXES = (".json", ".npz")
@@ -53,6 +59,38 @@ def save(recording: Recording, trace: Trace, path: Path) -> None:
     else:
         known = ", ".join(SUFFIXES)
         raise SceneError(tr("{name} does not end in one of {known}").format(name=path.name[:80], known=known))
+
+
+def scalar_form(session: Session) -> tuple[Recording, Trace]:
+    """The session's scene recorded with one node per scalar operation, the user's edits put in, and what is
+    held and frozen. Raises SceneError where there is none; a cut edge may be many there, and is refused."""
+    state, scene, training = session.state, session.scene, session.training
+    assert scene is not None
+    examples = training.batch(state.update) if training else {}
+    batch = {leaf_key(session.trace.graph, node): value for node, value in examples.items()}
+    if state.cuts:
+        raise SceneError(tr("a scene with cut edges has no scalar form"))
+
+    def elements(key: str, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Tensor]]:
+        for index in product(*map(range, shape)):
+            yield index, recording[f"{key}[{','.join(map(str, index))}]" if index else key]
+
+    try:
+        recording = scene.build(state.parameters, seed=state.seed, scalar=True)
+        for key, value in {**state.edits, **state.trained, **batch}.items():
+            for index, leaf in elements(key, value.shape):
+                leaf.value = value[index]
+        held = {e.id: v[i] for key, v in state.clamps.items() for i, e in elements(key, v.shape)}
+        values, by_key = session.trace.values, nodes_by_key(session.trace.graph)
+        frozen = {e.id for key in state.frozen for _, e in elements(key, values[by_key[key]].shape)}
+        graph = recording.graph.altered(held, (), frozen) if held or frozen else recording.graph
+        return recording, Trace.run(graph, graph.nodes[recording.loss.id])
+    except SceneError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise SceneError(
+            tr("scene {scene} has no scalar form: {problem}").format(scene=scene.id, problem=error)
+        ) from error
 
 
 def _split(recording: Recording, trace: Trace) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from explorer import cli
+from explorer.cli import commands, main
+from explorer.cli.output import Bar
 from explorer.model import text
 from scenes import SCENES
 
@@ -33,7 +34,7 @@ def run(capsys):
     """Runs a command line in this process: (exit code, standard output, standard error)."""
 
     def call(*words: str) -> tuple[int, str, str]:
-        code = cli.main([str(word) for word in words])
+        code = main([str(word) for word in words])
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -75,7 +76,7 @@ def test_version_is_instant():
     assert not {"numpy", "PySide6", "scenes", "autograd"} & set(result.stdout.split())
 
 
-@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in cli.COMMANDS)])
+@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in commands.COMMANDS)])
 def test_help(run, words):
     code, out, err = run(*words)
     assert code == 0 and err == "" and out.startswith("usage: backstep")
@@ -470,7 +471,7 @@ def test_interrupted(run, monkeypatch):
     def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "open_session", interrupt)
+    monkeypatch.setattr(commands, "open_session", interrupt)
     assert run("trace", "lstm", "--out", "-") == (130, "", "")
 
 
@@ -487,12 +488,12 @@ def test_the_progress_bar_is_for_terminals():
             return True
 
     terminal = Terminal()
-    bar = cli.Bar(terminal)
+    bar = Bar(terminal)
     for k in range(1, 2001):
         bar(k, 2000)
     bar.close()
     assert "100 %" in terminal.written and terminal.written.count("\r") == 101 + 2
-    silent = cli.Bar(sys.stderr)
+    silent = Bar(sys.stderr)
     silent.visible = False
     silent(1, 2)
     silent.close()

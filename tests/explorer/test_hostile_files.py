@@ -14,10 +14,10 @@ import pytest
 from explorer.model.files import FileError, decode, encode, faults, load
 from explorer.model.session import State
 from scenes import SCENES
+from tests.explorer.scene_documents import HEAD
 from tests.soak import check_error, fuzz, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAD = {"format": "backstep-scene", "version": 1, "min_reader": 1, "scene": "bptt"}
 
 
 def doc(text="", **changes):

@@ -45,10 +45,14 @@ LANES = [
 ]
 VARIANTS += [*LANES, ("gru", {"T": 3}), ("gated-units", {"T": 2}), ("rnn", {"T": 3}), ("dense", {})]
 RECURRENT = [v for v in VARIANTS if "T" in v[1]]
-LONG = [(name, {"T": 50}) for name in ("bptt", "cec", "lstm", "birnn")]
-OTHERS = [
+LONG: list[tuple[str, dict[str, Any]]] = [(name, {"T": 50}) for name in ("bptt", "cec", "lstm", "birnn")]
+OTHERS: list[tuple[str, dict[str, Any]]] = [
     *((s.id, {}) for s in SCENES.values() if s.id not in {name for name, _ in VARIANTS}),
-    *((name, {"T": t}) for name in ("vanishing-gradient", "gradient-clipping", "memory") for t in (2, 10, 50)),
+    *(
+        (name, {"T": t})
+        for name in ("vanishing-gradient", "gradient-clipping", "memory")
+        for t in (2, 10, 50)
+    ),
     *((name, {"T": t}) for name in ("rnnlm", "ngram") for t in (1, 10, 30)),
     *((name, {"T": t}) for name in ("gru", "gated-units", "rnn", "bilstm", "deep-rnn") for t in (10, 50)),
     *(("rnn", {"shape": shape, "T": 5}) for shape in SCENES["rnn"].parameter("shape").choices),

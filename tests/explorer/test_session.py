@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 import autograd as ag
 from autograd import Graph, Tensor, check_gradients, tensor
+from explorer.model.alterations import leaf_key
 from explorer.model.frame import DONE
 from explorer.model.layout import ONCE
-from explorer.model.session import LASTING, PASSING, Session, State, leaf_key, open_session
+from explorer.model.session import LASTING, PASSING, Session, State, open_session
 from scenes import SCENES
 from scenes.scene import SceneError
 

@@ -15,9 +15,10 @@ import autograd as ag
 from autograd import optim
 from explorer.cli import main
 from explorer.model import playback, traces, training
+from explorer.model.alterations import leaf_key
 from explorer.model.files import load, save
 from explorer.model.frame import COMPUTING
-from explorer.model.session import Session, leaf_key, open_session
+from explorer.model.session import Session, open_session
 from explorer.model.state import Recipe
 from explorer.model.training import OPTIMIZERS, SCHEDULES, Training, check, update_graph
 from scenes.scene import SCENES, SceneError, find_scene

@@ -27,7 +27,7 @@ TRANSLATIONS = ROOT / "assets" / "translations"
 
 # `tr` of something other than a text in quotes, and where the texts that it can be come from.
 NOT_LITERAL = {
-    ("explorer/cli.py", "english"): "the late import of `tr` itself",
+    ("explorer/cli/output.py", "english"): "the late import of `tr` itself",
     ("explorer/view", "action.title"): "ACTIONS, collected below",
     ("explorer/view", "action.tip"): "ACTIONS, collected below",
     ("explorer/view/panels/parameters.py", "ACTIONS['random_seed'].tip"): "ACTIONS, collected below",

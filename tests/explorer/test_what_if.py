@@ -12,10 +12,11 @@ import pytest
 from autograd import tensor
 from explorer.cli import main as run
 from explorer.model import files
+from explorer.model.alterations import leaf_key, nodes_by_key
 from explorer.model.closer import scalar_graph
 from explorer.model.lab import contributions, paths
 from explorer.model.lab.sweep import wiring
-from explorer.model.session import Session, leaf_key, nodes_by_key, open_session
+from explorer.model.session import Session, open_session
 from explorer.model.what_if import typed_value
 from scenes.scene import SceneError
 

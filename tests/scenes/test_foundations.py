@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,10 +13,19 @@ from scenes import SCENES
 from scenes.foundations.dropout import drawn_mask
 from scenes.foundations.gradient_check import STEPS, sweep
 from scenes.foundations.xavier import spreads
-from scenes.scene import Recording, SceneError, Value
-from tests.scenes.test_references import compare, relative_error
+from scenes.scene import SceneError, Value
+from tests.scenes.agreement import (
+    a_thousandth_off,
+    compare,
+    compare_frozen,
+    compare_scalar,
+    failing,
+    live,
+    maker,
+    relative_error,
+    typed,
+)
 
-REFERENCES = Path(__file__).parents[1] / "references"
 FOUNDATIONS = (
     *("dense", "activations", "cross-entropy", "batch-norm", "dropout"),
     *("weight-penalties", "xavier", "gradient-check"),
@@ -39,49 +44,21 @@ def choices(scene: str) -> list[dict[str, Value]]:
 CHOICES = [pytest.param(s, v, id=f"{s}-{v}") for s in FOUNDATIONS for v in choices(s)]
 
 
-def failed_proofs(recording: Recording) -> list[str]:
-    failed = []
-    for proof in recording.scene.proofs:
-        got, wanted = (np.asarray(x) for x in proof.compute(recording))
-        right = np.array_equal(got, wanted) if proof.exact else relative_error(got, wanted) <= 1e-9
-        failed += [] if right else [proof.id]
-    return failed
-
-
 # Against PyTorch
 
 
-def _maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_foundations", REFERENCES / "make_foundations.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_equals_frozen_torch_values() -> None:
-    with np.load(REFERENCES / "foundations.npz") as file:
-        frozen = {key: file[key] for key in file.files}
-    cases = json.loads(str(frozen["cases"]))
-    assert {case["scene"] for case in cases} == set(FOUNDATIONS) - {"xavier", "gradient-check"}
-    for k, case in enumerate(cases):
-        recording = SCENES[case["scene"]].build(case["values"], seed=case["seed"])
-        sizes = [recording[name].size for name in case["leaves"]]
-        values = np.concatenate([recording.value(name).ravel() for name in case["leaves"]])
-        assert np.array_equal(values, frozen[f"value_{k}"]), "seeded values drifted; run make_foundations.py"
-        parts = np.split(frozen[f"grad_{k}"], np.cumsum(sizes)[:-1])
-        shaped = {n: part.reshape(recording[n].shape) for n, part in zip(case["leaves"], parts, strict=True)}
-        compare(recording, float(frozen["loss"][k]), shaped)
+    asked = {case["scene"] for case in compare_frozen("foundations")}
+    assert asked == set(FOUNDATIONS) - {"xavier", "gradient-check"}
 
 
-@pytest.mark.filterwarnings("ignore")  # whatever another version of torch has to say
+@live
 def test_equals_torch_live() -> None:
-    pytest.importorskip("torch")
-    maker = _maker()
-    for scene in maker.NETWORKS:
-        for case in maker.cases(scene):
+    torch = maker("make_foundations")
+    for scene in torch.NETWORKS:
+        for case in torch.cases(scene):
             recording = SCENES[scene].build(case["values"], seed=case["seed"] + 100)
-            compare(recording, *maker.by_torch(recording))
+            compare(recording, *torch.by_torch(recording))
 
 
 # Proofs
@@ -89,33 +66,17 @@ def test_equals_torch_live() -> None:
 
 @pytest.mark.parametrize(("scene", "values"), CHOICES)
 def test_proofs_hold_for_values_that_someone_typed(scene: str, values: dict[str, Value]) -> None:
-    recording = SCENES[scene].build(values, seed=2)
-    rng = np.random.default_rng(7)
-    for leaf in recording.graph.leaves("parameter", "input"):
-        leaf.value = leaf.value + 0.3 * rng.normal(size=leaf.shape)
-    recording.graph.forward()
-    recording.graph.backward(recording.loss)
-    assert failed_proofs(recording) == []
+    assert failing(typed(scene, values)) == []
 
 
 @pytest.mark.parametrize("scene", FOUNDATIONS)
 def test_proofs_notice_gradients_that_are_a_thousandth_off(scene: str) -> None:
-    recording = SCENES[scene].build(seed=2)
-    recording.graph.backward(recording.loss, seed=np.full(recording.loss.shape, 1.001))
-    assert failed_proofs(recording)
+    assert failing(a_thousandth_off(scene))
 
 
 @pytest.mark.parametrize(("scene", "values"), CHOICES)
 def test_scalar_form_of_every_choice(scene: str, values: dict[str, Value]) -> None:
-    whole, scalar = SCENES[scene].build(values), SCENES[scene].build(values, scalar=True)
-    assert relative_error(scalar.loss.value, whole.loss.value) <= 1e-12
-    assert all(node.size == 1 for node in scalar.graph.nodes)
-    for leaf in whole.graph.leaves("parameter", "input"):
-        assert leaf.grad is not None
-        for index in np.ndindex(leaf.shape):
-            element = scalar.grad(f"{leaf.name}[{','.join(map(str, index))}]" if index else leaf.name)
-            scale = max(float(np.max(np.abs(leaf.grad))), 1e-300)
-            assert abs(element - leaf.grad[index]) <= 1e-12 * scale, (leaf.name, index)
+    compare_scalar(SCENES[scene].build(values), SCENES[scene].build(values, scalar=True))
 
 
 def test_misprints_of_the_notes_are_named() -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,9 +16,19 @@ from scenes.foundations.early_stopping import chosen_epoch
 from scenes.foundations.optimizers import RATES, RULES, settings, start, tracks
 from scenes.foundations.transfer_learning import learned
 from scenes.scene import Data, Recording, Value
-from tests.scenes.test_references import compare, relative_error
+from tests.scenes.agreement import (
+    a_thousandth_off,
+    arrays,
+    compare,
+    compare_frozen,
+    compare_scalar,
+    failing,
+    live,
+    maker,
+    relative_error,
+    typed,
+)
 
-REFERENCES = Path(__file__).parents[1] / "references"
 LEARNING = (
     *("mini-batch", "overfit-small-batch", "early-stopping", "transfer-learning"),
     *("optimizers", "augmentation"),
@@ -42,15 +49,6 @@ def variants() -> list[Any]:
     found += [("optimizers", {"optimizer": name, "steps": 7}) for name in RULES]
     found += [("optimizers", {"optimizer": "Adam", "bias_correction": False})]
     return [pytest.param(s, v, id=f"{s}-{v}") for s, v in found]
-
-
-def failed_proofs(recording: Recording) -> list[str]:
-    failed = []
-    for proof in recording.scene.proofs:
-        got, wanted = (np.asarray(x) for x in proof.compute(recording))
-        right = np.array_equal(got, wanted) if proof.exact else relative_error(got, wanted) <= 1e-9
-        failed += [] if right else [proof.id]
-    return failed
 
 
 # Data
@@ -129,43 +127,22 @@ def test_a_quarter_is_kept_and_no_example_is_lost(name: str) -> None:
 # Against PyTorch
 
 
-def _maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_learning", REFERENCES / "make_learning.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_equals_frozen_torch_values() -> None:
-    with np.load(REFERENCES / "learning.npz") as file:
-        frozen = {key: file[key] for key in file.files}
-    cases = json.loads(str(frozen["cases"]))
-    assert {case["scene"] for case in cases} == {*LEARNING, "mlp"}
-    for k, case in enumerate(cases):
-        recording = SCENES[case["scene"]].build(case["values"], seed=case["seed"])
-        values = np.concatenate([recording.value(name).ravel() for name in case["leaves"]])
-        assert np.array_equal(values, frozen[f"value_{k}"]), "seeded values drifted; run make_learning.py"
-        sizes = [recording[name].size for name in case["leaves"]]
-        parts = np.split(frozen[f"grad_{k}"], np.cumsum(sizes)[:-1])
-        shaped = {n: part.reshape(recording[n].shape) for n, part in zip(case["leaves"], parts, strict=True)}
-        compare(recording, float(frozen["loss"][k]), shaped)
+    assert {case["scene"] for case in compare_frozen("learning")} == {*LEARNING, "mlp"}
 
 
-@pytest.mark.filterwarnings("ignore")  # whatever another version of torch has to say
+@live
 def test_equals_torch_live() -> None:
-    pytest.importorskip("torch")
-    maker = _maker()
-    for scene in maker.NETWORKS:
-        for case in maker.cases(scene):
+    torch = maker("make_learning")
+    for scene in torch.NETWORKS:
+        for case in torch.cases(scene):
             recording = SCENES[scene].build(case["values"], seed=case["seed"] + 100)
-            compare(recording, *maker.by_torch(recording))
+            compare(recording, *torch.by_torch(recording))
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_tracks_are_those_of_torch(name: str) -> None:
-    with np.load(REFERENCES / "learning.npz") as file:
-        wanted = file[f"track_{name}"]
+    wanted = arrays("learning")[f"track_{name}"]
     p = SimpleNamespace(**SCENES["optimizers"].check({"steps": 50}))
     got = tracks(p, first=wanted[0])[name]
     assert got.shape == wanted.shape == (51, 2)
@@ -177,20 +154,12 @@ def test_tracks_are_those_of_torch(name: str) -> None:
 
 @pytest.mark.parametrize(("scene", "values"), variants())
 def test_proofs_hold_for_values_that_someone_typed(scene: str, values: dict[str, Value]) -> None:
-    recording = SCENES[scene].build(values, seed=2)
-    rng = np.random.default_rng(7)
-    for leaf in recording.graph.leaves("parameter", "input"):
-        leaf.value = leaf.value + 0.3 * rng.normal(size=leaf.shape)
-    recording.graph.forward()
-    recording.graph.backward(recording.loss)
-    assert failed_proofs(recording) == []
+    assert failing(typed(scene, values)) == []
 
 
 @pytest.mark.parametrize("scene", LEARNING)
 def test_proofs_notice_gradients_that_are_a_thousandth_off(scene: str) -> None:
-    recording = SCENES[scene].build(seed=2)
-    recording.graph.backward(recording.loss, seed=np.full(recording.loss.shape, 1.001))
-    assert failed_proofs(recording)
+    assert failing(a_thousandth_off(scene))
 
 
 @pytest.mark.parametrize(
@@ -198,14 +167,7 @@ def test_proofs_notice_gradients_that_are_a_thousandth_off(scene: str) -> None:
     [case for case in variants() if case.values[1] not in ({"size": "24"}, {"size": "48"})],
 )
 def test_scalar_form_of_every_choice(scene: str, values: dict[str, Value]) -> None:
-    whole, scalar = SCENES[scene].build(values), SCENES[scene].build(values, scalar=True)
-    assert relative_error(scalar.loss.value, whole.loss.value) <= 1e-12
-    for leaf in whole.graph.leaves("parameter", "input"):
-        assert leaf.grad is not None
-        scale = max(float(np.max(np.abs(leaf.grad))), 1e-300)
-        for index in np.ndindex(leaf.shape):
-            element = scalar.grad(f"{leaf.name}[{','.join(map(str, index))}]" if index else leaf.name)
-            assert abs(element - leaf.grad[index]) <= 1e-12 * scale, (leaf.name, index)
+    compare_scalar(SCENES[scene].build(values), SCENES[scene].build(values, scalar=True))
 
 
 # Training

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from functools import cache
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,23 +11,21 @@ import pytest
 
 from scenes import SCENES
 from scenes.scene import Recording
-from tests.scenes.test_recurrent import compare
+from tests.scenes.agreement import TOLERANCE, arrays, compare, live, maker
 
-REFERENCES = Path(__file__).parents[1] / "references"
 NAMES = sorted(s.id for s in SCENES.values() if s.family == "recurrent")
 SHORTEST = {"vanishing-gradient": 2, "gradient-clipping": 2, "memory": 2}
 LONGEST = {"ngram": 30}  # as long as the parameter allows
 SEEDS = 20
-TOLERANCE = 1e-12
 every_scene = pytest.mark.parametrize("name", NAMES)
 
 
 @cache
 def frozen() -> tuple[list[dict[str, Any]], np.ndarray, list[np.ndarray]]:
     """The cases, the directions along which gradients are kept, and of each case a row for every seed."""
-    with np.load(REFERENCES / "lengths.npz") as file:
-        cases = json.loads(str(file["cases"]))
-        return cases, file["directions"], [file[f"rows_{k}"] for k in range(len(cases))]
+    kept = arrays("lengths")
+    cases = json.loads(str(kept["cases"]))
+    return cases, kept["directions"], [kept[f"rows_{k}"] for k in range(len(cases))]
 
 
 def cancels(recording: Recording) -> bool:
@@ -97,19 +92,10 @@ def test_an_error_in_a_vanished_gradient_is_noticed() -> None:
     assert error > 10 * TOLERANCE
 
 
-def _maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_lengths", REFERENCES / "make_lengths.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.filterwarnings("ignore")  # whatever another version of torch has to say
+@live
 @every_scene
 def test_every_element_equals_torch_live(name: str) -> None:
-    pytest.importorskip("torch")
-    maker = _maker()
-    for case in maker.cases(name):
+    torch = maker("make_lengths")
+    for case in torch.cases(name):
         recording = SCENES[name].build(case["values"], seed=100)
-        compare(recording, *maker.by_torch(case["network"], recording))
+        compare(recording, *torch.by_torch(case["network"], recording))

@@ -1,69 +1,18 @@
-"""The recurrent scenes against PyTorch, within 1e-12, and what their proofs are worth on drawn parameters."""
+"""What the proofs of the recurrent scenes are worth on drawn parameters, and how the scenes hang together."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from scenes import SCENES
-from scenes.scene import Recording, Value
+from scenes.scene import Value
+from tests.scenes.agreement import failing
 
-REFERENCES = Path(__file__).parents[1] / "references"
 NAMES = ("gru", "birnn", "bilstm", "deep-rnn", "rnn", "gated-units")
-TOLERANCE = 1e-12
 every_scene = pytest.mark.parametrize("name", NAMES)
-
-
-def compare(recording: Recording, loss: float, grads: dict[str, np.ndarray]) -> None:
-    """Norm-wise, leaf by leaf; an all but zero gradient is measured against the largest one."""
-    assert abs(float(recording.loss.value) - loss) <= TOLERANCE * abs(loss)
-    assert set(grads) == {leaf.name for leaf in recording.graph.leaves("parameter", "input")}
-    largest = max(float(np.max(np.abs(g))) for g in grads.values())
-    for name, wanted in grads.items():
-        error = float(np.max(np.abs(recording.grad(name) - wanted)))
-        scale = max(float(np.max(np.abs(wanted))), 1e-3 * largest)
-        assert error <= TOLERANCE * scale, name
-
-
-@every_scene
-def test_equals_frozen_torch_values(name: str) -> None:
-    with np.load(REFERENCES / f"{name}.npz") as file:
-        frozen = {key: file[key] for key in file.files}
-    cases = json.loads(str(frozen["cases"]))
-    assert {case["values"]["T"] for case in cases} == {1, 2, 10}
-    assert len({case["seed"] for case in cases}) >= 4
-    for k, case in enumerate(cases):
-        recording = SCENES[name].build(case["values"], seed=case["seed"])
-        sizes = [recording[leaf].size for leaf in case["leaves"]]
-        values = np.concatenate([recording.value(leaf).ravel() for leaf in case["leaves"]])
-        assert np.array_equal(values, frozen[f"value_{k}"]), "seeded values drifted; run make_recurrent.py"
-        parts = np.split(frozen[f"grad_{k}"], np.cumsum(sizes)[:-1])
-        shaped = {n: part.reshape(recording[n].shape) for n, part in zip(case["leaves"], parts, strict=True)}
-        compare(recording, float(frozen["loss"][k]), shaped)
-
-
-def _maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_recurrent", REFERENCES / "make_recurrent.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.filterwarnings("ignore")  # whatever another version of torch has to say
-@every_scene
-def test_equals_torch_live(name: str) -> None:
-    pytest.importorskip("torch")
-    maker = _maker()
-    for case in maker.cases(name):
-        recording = SCENES[name].build(case["values"], seed=case["seed"] + 100)
-        compare(recording, *maker.by_torch(case["network"], recording))
 
 
 def _drawn(name: str, rng: np.random.Generator) -> dict[str, Value]:
@@ -77,19 +26,6 @@ def _drawn(name: str, rng: np.random.Generator) -> dict[str, Value]:
         elif p.type == "int":
             values[p.name] = int(rng.integers(1, 6))
     return values
-
-
-def failing(recording: Recording) -> list[str]:
-    """The proofs that do not hold."""
-    found = []
-    for proof in recording.scene.proofs:
-        got, wanted = (np.asarray(x, dtype=float) for x in proof.compute(recording))
-        assert got.shape == wanted.shape, proof.id
-        scale = max(float(np.max(np.abs(wanted))), 1e-300)
-        same = np.array_equal(got, wanted) if proof.exact else np.max(np.abs(got - wanted)) <= 1e-9 * scale
-        if not same:
-            found.append(proof.id)
-    return found
 
 
 @every_scene

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,55 +14,25 @@ from scenes import SCENES
 from scenes.recurrent import ngram, rnnlm
 from scenes.recurrent.corpus import corpus, perplexity, sample, windows
 from scenes.scene import Recording
-from tests.scenes.test_recurrent import compare, failing
+from tests.scenes.agreement import arrays, compare, compare_frozen, failing, frozen, live, maker
 
-REFERENCES = Path(__file__).parents[1] / "references"
 NAMES = ("vanishing-gradient", "gradient-clipping", "rnnlm", "memory", "ngram")
 every_scene = pytest.mark.parametrize("name", NAMES)
-
-
-def frozen(name: str) -> Iterator[tuple[Recording, dict[str, np.ndarray], float, dict[str, np.ndarray]]]:
-    """Of each case: its recording, torch's gradients and loss, and everything that is kept."""
-    with np.load(REFERENCES / f"{name}.npz") as file:
-        kept = {key: file[key] for key in file.files}
-    for k, case in enumerate(json.loads(str(kept["cases"]))):
-        recording = SCENES[name].build(case["values"], seed=case["seed"])
-        values = np.concatenate([recording.value(leaf).ravel() for leaf in case["leaves"]])
-        # what comes from a QR decomposition may differ in its last bits
-        same = np.allclose(values, kept[f"value_{k}"], rtol=0, atol=1e-14)
-        assert same, "seeded values drifted; run make_sequences.py"
-        sizes = [recording[leaf].size for leaf in case["leaves"]]
-        parts = np.split(kept[f"grad_{k}"], np.cumsum(sizes)[:-1])
-        shaped = {n: part.reshape(recording[n].shape) for n, part in zip(case["leaves"], parts, strict=True)}
-        extra = {key: kept[f"{key}_{k}"] for key in ("clipped",) if f"{key}_{k}" in kept}
-        yield recording, shaped, float(kept["loss"][k]), extra
+DRIFT = 1e-14  # what comes from a QR decomposition may differ in its last bits
 
 
 @every_scene
 def test_equals_frozen_torch_values(name: str) -> None:
-    steps = set()
-    for recording, grads, loss, _ in frozen(name):
-        compare(recording, loss, grads)
-        steps.add(recording.parameters["T"])
-    assert steps == {2, 3, 10}
+    assert {case["values"]["T"] for case in compare_frozen(name, DRIFT)} == {2, 3, 10}
 
 
-def _maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_sequences", REFERENCES / "make_sequences.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.filterwarnings("ignore")  # whatever another version of torch has to say
+@live
 @every_scene
 def test_equals_torch_live(name: str) -> None:
-    pytest.importorskip("torch")
-    maker = _maker()
-    for case in maker.cases(name):
+    torch = maker("make_sequences")
+    for case in torch.cases(name):
         recording = SCENES[name].build(case["values"], seed=case["seed"] + 100)
-        compare(recording, *maker.by_torch(name, recording))
+        compare(recording, *torch.by_torch(name, recording))
 
 
 # A weight's gradient of another leaf: each proof of gradients must notice
@@ -122,9 +87,9 @@ def test_the_gain_decides_what_becomes_of_the_error() -> None:
 
 def test_clipping_is_what_torch_does() -> None:
     """torch divides by the norm plus 1e-6, which is seen only where it scales."""
-    scaled = 0
-    for recording, grads, _, extra in frozen("gradient-clipping"):
-        mine, theirs = recording.value("clipped"), extra["clipped"]
+    scaled, kept = 0, arrays("gradient-clipping")
+    for k, (_, recording, _, grads) in enumerate(frozen("gradient-clipping", DRIFT)):
+        mine, theirs = recording.value("clipped"), kept[f"clipped_{k}"]
         scaled += not np.array_equal(grads["W"], theirs)
         tolerance = 1e-5 if recording.parameters["by"] == "norm" else 1e-12
         np.testing.assert_allclose(mine, theirs, rtol=tolerance, atol=1e-12)

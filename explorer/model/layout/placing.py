@@ -251,13 +251,13 @@ def _edges(metric: Metric, seen: _Seen, standing: _Standing) -> Edges:
     """Edges with the same ends and the same way are one line."""
     t = metric.t
     source, target, consumer, slot = t.edges
-    scope, piece, pieces = seen.scope[t.row_scope], t.row_piece, t.pieces
+    scope, piece, pieces = seen.scope[t.pieces.row_scope], t.pieces.row_piece, t.pieces.all
     if metric.shown:
         moved, pieces = _seen_pieces(metric)
         piece = moved[piece]
     nowhere = piece < 0  # what another piece stands for
     drawn = standing.open[scope] | nowhere
-    edge_of_row = np.repeat(np.arange(len(source)), np.diff(t.row_starts))
+    edge_of_row = np.repeat(np.arange(len(source)), np.diff(t.pieces.row_starts))
     at = standing.item_box
     a, b = at[source], at[target]
     hidden = np.zeros(len(source), bool)
@@ -313,7 +313,7 @@ def _mixed(code: np.ndarray) -> np.ndarray:
 def _seen_pieces(metric: Metric) -> tuple[np.ndarray, list[Any]]:
     """For each piece the one that is drawn for it, −1 for none, and all of them."""
     t = metric.t
-    pieces = list(zip(t.piece_template.tolist(), t.pieces, strict=True))
+    pieces = list(zip(t.pieces.template.tolist(), t.pieces.all, strict=True))
     number = {piece: k for k, piece in enumerate(pieces)}
     moved = np.arange(len(pieces))
     for k, (template, piece) in enumerate(tuple(pieces)):
@@ -341,8 +341,8 @@ def _ways(
     sample: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """Points of all lines, where those of each begin, which lines are state lines and which in fans."""
-    lengths = t.row_starts[sample + 1] - t.row_starts[sample]
-    rows = _runs(t.row_starts[sample], lengths)
+    lengths = t.pieces.row_starts[sample + 1] - t.pieces.row_starts[sample]
+    rows = _runs(t.pieces.row_starts[sample], lengths)
     line = np.repeat(np.arange(len(sample)), lengths)[drawn[rows]]
     rows = rows[drawn[rows]]
     group = standing.group[scope[rows]]

@@ -13,6 +13,7 @@ Vertex = tuple[str, Any]  # ("node", local name) | ("in", port) | ("out", port)
 End = tuple[Vertex, Any]  # a vertex and, for a scope, its port; None for a plain box
 Piece = tuple[End, End]  # what one scope has of an edge
 
+TIME = re.compile(r"t=-?\d+")  # one step
 _STEP = re.compile(r"t=-?\d+(…-?\d+)?")  # one step, or a range of steps that is shown as one
 
 
