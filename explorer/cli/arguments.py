@@ -59,6 +59,14 @@ def setting(word: str) -> tuple[str, str]:
     return name, value
 
 
+def node_pair(word: str) -> tuple[str, str]:
+    source, colon, target = word.partition(":")
+    if not (source and colon and target):
+        problem = tr("{word} is not a pair of names like c_0:c_5")
+        raise argparse.ArgumentTypeError(problem.format(word=repr(word[:60])))
+    return source, target
+
+
 def whole_number(word: str) -> int:
     if not re.fullmatch(r"-?[0-9]{1,19}", word):
         raise argparse.ArgumentTypeError(tr("{word} is not a whole number").format(word=repr(word[:60])))

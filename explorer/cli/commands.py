@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.cli.arguments import (
+    node_pair,
     number,
     open_session,
     out_argument,
@@ -200,6 +201,12 @@ def _render_arguments(parser: argparse.ArgumentParser) -> None:
         "--fps", type=whole_number, metavar="N", help=tr("frames a second of a film, 1 to 60")
     )
     parser.add_argument(
+        "--path",
+        type=node_pair,
+        metavar="A:B",
+        help=tr("light the path from A to B that carries most gradient"),
+    )
+    parser.add_argument(
         "--caption", action="store_true", help=tr("add a caption to a still (films always have one)")
     )
 
@@ -215,6 +222,8 @@ def render(options: argparse.Namespace) -> int:
         exporters.find_exporter(options.out)
         session = open_session(options)
         steps = options.steps
+        if options.path is not None:
+            session.update(highlight=_strongest_path(session, *options.path))
         if options.chapter is not None:
             steps = _chapter_range(session, options.chapter)
         exporters.export(
@@ -235,6 +244,19 @@ def render(options: argparse.Namespace) -> int:
         bar.close()
     print(options.out)
     return 0
+
+
+def _strongest_path(session: Session, source: str, target: str) -> tuple[int, ...]:
+    from explorer.model.lab.paths import routes
+
+    graph = session.trace.graph
+    for name in (source, target):
+        if name not in graph.names:
+            raise Stop(tr("there is no node called {name}").format(name=repr(name[:60])))
+    found = routes(session.trace, graph.named(source).id, graph.named(target).id, 1).found
+    if not found:
+        raise Stop(tr("no gradient goes from {target} back to {source}").format(target=target, source=source))
+    return found[0].nodes
 
 
 def _need_offscreen_qt() -> None:

@@ -176,6 +176,21 @@ def test_render(run, tmp_path):
         assert Path("a.png").read_bytes() != Path("b.png").read_bytes(), words
 
 
+def test_render_lights_a_path(run):
+    words = ("render", "cec", "--size", "640x200")
+    assert run(*words, "--out", "a.svg")[0] == run(*words, "--out", "b.svg", "--path", "C_0:C_3")[0] == 0
+    plain, lit = (Path(name).read_text("utf-8") for name in ("a.svg", "b.svg"))
+    assert len(lit) > len(plain)
+    for path, said in (
+        ("C_3:C_0", "no gradient goes from C_0 back to C_3"),
+        ("C_0:zz", "'zz'"),
+        ("C_0", "pair"),
+    ):
+        code, _, err = run(*words, "--out", "c.svg", "--path", path)
+        assert code == 2 and said in err and err.count("\n") == 1
+        assert not Path("c.svg").exists()
+
+
 def test_render_films(run):
     image_module = pytest.importorskip("PIL.Image")
     words = ("--size", "160x90", "--fps", "5")

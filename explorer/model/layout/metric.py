@@ -142,6 +142,8 @@ class Metric:
             layer = t.layers[0 if kind == "in" else -1] if t.layers else []
             place = {t.vertices[i]: k for k, i in enumerate(layer) if i < len(t.vertices)}
             ordered = sorted(ports, key=lambda p: place.get((kind, p), 0))
+            if t.kind == "seq" and kind == "out":  # as when it is open: what leaves first runs outermost
+                ordered.reverse()
             return {p: height * (k + 1) / (len(ports) + 1) for k, p in enumerate(ordered)}
 
         ports_in, ports_out = spread(t.in_ports, "in"), spread(t.out_ports, "out")
