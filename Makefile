@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test soak bench bench-peers lint clean help system
+.PHONY: run test soak soak-hour bench bench-peers lint clean help system
 
 # The Japanese sources must read alike under LC_ALL=C, and foreign paths must not leak in.
 export PYTHONUTF8 := 1
@@ -49,6 +49,10 @@ soak: system $(STAMP)  ## spoil 500,000 scene files, kill programs while they sa
 	@$(call STAGE,kill while saving,$(RUN) -W ignore -m tests.soak kill)
 	@$(call STAGE,kill a careless writer,$(RUN) -W ignore -m tests.soak kill --plain)
 	@$(call STAGE,kill the window,$(RUN) -W ignore -m tests.soak window)
+
+soak-hour: export QT_QPA_PLATFORM := offscreen
+soak-hour: system $(STAMP)  ## an hour of random clicks and keys: nothing breaks, and memory does not grow
+	@$(call STAGE,an hour of random events,$(RUN) -W ignore -m tests.soak hour)
 
 bench: export QT_QPA_PLATFORM := offscreen
 bench: system $(STAMP)  ## measure speed; writes out/bench.json

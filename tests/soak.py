@@ -328,7 +328,7 @@ def kill(count, seed=0, plain=False):
                 late = time.perf_counter() + 5
                 while time.perf_counter() < late and not set(Path(folder).glob(".*.tmp")) - left:
                     pass  # until a save has just begun
-                time.sleep(rng.random() * span / 80)
+                time.sleep(rng.random() * span / 200)
             os.kill(child, signal.SIGKILL)
             status = os.waitpid(child, 0)[1]
             assert os.WIFSIGNALED(status), "a save failed by itself"
