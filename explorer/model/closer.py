@@ -13,7 +13,7 @@ from autograd import Graph, Tensor, Trace, at_time, scalars, scope
 from explorer.model.text import tr
 from scenes.scene import SceneError
 
-MOST_WORK = 2_000  # scalar operations: a picture of them is there within half a second
+MOST_WORK = 1_200  # as `_work` counts: a picture of it is there within half a second
 
 
 def scalar_graph(trace: Trace, nodes: Collection[int]) -> tuple[Graph, Tensor]:
@@ -121,8 +121,8 @@ def _is_used(graph: Graph, node: int) -> bool:
 
 
 def _work(trace: Trace, node: int) -> int:
-    """About how many scalar operations an op is."""
+    """About how many scalar operations an op is, with the numbers that come in."""
     graph = trace.graph
-    op = graph.ops[node]
-    inner = trace.values[graph.inputs[node][0]].shape[-1:] if op and op.name in ("matmul", "dot") else ()
-    return trace.values[node].size * (1 + (inner[0] if inner else 0))
+    op, inputs = graph.ops[node], graph.inputs[node]
+    inner = trace.values[inputs[0]].shape[-1:] if op and op.name in ("matmul", "dot") else ()
+    return trace.values[node].size * (1 + (inner[0] if inner else len(inputs)))

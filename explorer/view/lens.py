@@ -28,6 +28,7 @@ class Lens(QFrame):
     def __init__(self, behind: Canvas, nodes: Collection[int], title: str, start: QRect) -> None:
         self.session = Session()
         self.nodes = tuple(nodes)
+        self._left = False
         self.session.open_graph(*scalar_graph(behind.session.trace, nodes))  # before anything is on screen
         units = frozenset(path for path in self.session.topology.scopes if path.endswith("]"))
         self.session.update(folded=self.session.state.folded | units)  # a dense layer is a column of neurons
@@ -74,6 +75,9 @@ class Lens(QFrame):
 
     def leave(self) -> None:
         """Back to the picture behind."""
+        if self._left:  # and only waits to be deleted
+            return
+        self._left = True
         self._forget()
         self.behind.removeEventFilter(self)
         self.canvas.release()

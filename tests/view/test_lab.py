@@ -462,6 +462,19 @@ def test_large_checks_wait_for_the_button(opened, window, qtbot):
     view.worker.cancel()
 
 
+def test_leaves_of_a_scene_that_has_gone_are_not_asked_for(opened, window, qtbot):
+    view = opened("lstm", "check", T=2)
+    view.leaf.setCurrentIndex(view.leaf.count() - 1)
+    window.run(ACTIONS["lab_flow"])  # the check is hidden, and does not follow
+    window.open_scene("expression")
+    assert view.leaf.currentData() >= len(window.session.trace.values)
+    view._ask_if_quick()  # as when its moment to answer comes just now
+    assert settled(window, qtbot, "check") is view and not view.worker.busy
+    window.run(ACTIONS["lab_check"])
+    settled(window, qtbot, "check")
+    assert len(view.found) == view.leaf.count() - 1
+
+
 def test_a_truncated_gradient_fails_with_its_reason(opened):
     view = opened("bptt", "check", T=4, truncate=2)
     assert view.verdict.text().startswith("✗")

@@ -100,12 +100,13 @@ class GradientCheckView(View):
         self.worker.cancel()
 
     def _leaves(self) -> tuple[int, ...]:
-        chosen = self.leaf.currentData()
-        return differences.checkable(self.session.trace) if chosen == ALL else (chosen,)
+        """Those that are chosen; none when another scene has come, whose leaves are not listed yet."""
+        chosen, there = self.leaf.currentData(), differences.checkable(self.session.trace)
+        return there if chosen == ALL else tuple(n for n in there if n == chosen)
 
     def _ask_if_quick(self) -> None:
         """Small checks answer by themselves; large ones wait for the button."""
-        if self.session.recording is None:
+        if self.session.recording is None or not self._leaves():
             return
         if self._cost() <= AT_ONCE:
             self._ask()
