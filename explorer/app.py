@@ -52,10 +52,10 @@ def run(target: str | None = None, language: str | None = None, theme: str | Non
         settings.theme = theme
     window = Window(settings=settings)
     if target and is_scene_file(target):
-        window.open_file(target)
+        window.keeping.open(target)
     elif target:
         window.open_scene(target)
     window.show()
-    QTimer.singleShot(0, window.offer_recovery)
+    QTimer.singleShot(0, window.keeping.offer_recovery)
     QTimer.singleShot(0, window.offer_tour)
     return app.exec()

@@ -1,7 +1,7 @@
-"""The canvas: one batched widget that shows the frame and turns the mouse into changes of the session.
+"""The canvas: one batched widget that shows the frame, moves the view, and goes from box to box by key.
 
 Two layers: what rests is an image that is drawn again only when a step, the view or the layout changes;
-pulses, hover and selection are drawn on top every time.
+pulses, hover and selection are drawn on top every time. What the mouse means is `hand`, what is said, `tips`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QToolButton, QToolTip, QWidget
 
-from explorer.model import chapters, one_hot, playback, text, walking, what_if
+from explorer.model import chapters, playback, walking
 from explorer.model.frame import Frame, frame_at
 from explorer.model.layout import Layout
 from explorer.model.layout.morph import Morph
@@ -36,10 +36,12 @@ from explorer.model.session import Session
 from explorer.model.text import tr
 from explorer.view import paint
 from explorer.view.camera import Camera, overview_size
+from explorer.view.hand import REACH, Hand
 from explorer.view.kept import Kept, drawn
 from explorer.view.legend import legend_size, legend_words, paint_legend
 from explorer.view.sprites import Sprites
 from explorer.view.theme import Theme
+from explorer.view.tips import tip
 
 LEAST_ZOOM, MOST_ZOOM = 0.02, 8.0
 FOLD_SECONDS, CAMERA_SECONDS = 0.28, 0.35
@@ -74,14 +76,10 @@ class Canvas(QWidget):
         self._limits = paint.limits(session.frame()) if session.recording else (1.0, 1.0)
         self._hovered_box: int | None = None
         self._hovered_edge: int | None = None
-        self._pressed: QPointF | None = None
-        self._on_overview = False
         self._follower_key: Any = None
         self._follower_kept: Camera | None = None
         self._fitted: tuple[float, float, float] | None = None
-        self._panned = False
-        self._band_from: QPointF | None = None  # in the scene, while Shift is held and the button is down
-        self._band: QRectF | None = None  # what is being selected, in the scene
+        self._hand = Hand(self)
         self._walked: tuple[Layout, int] | None = None  # the box that was gone to last
         self._leaving = False  # the next Tab leaves the canvas
         self._legend_corner = 0
@@ -218,6 +216,13 @@ class Canvas(QWidget):
         self._settle.start()
         self.session.update(camera=(x, y, new))
 
+    def pan(self, by: QPointF) -> None:
+        """Move the picture by so many pixels."""
+        x, y, zoom = self.camera()
+        self._camera_from = self._camera_to = None
+        self._settle.start()
+        self.session.update(camera=(x - by.x() / zoom, y - by.y() / zoom, zoom))
+
     def _move_camera(self, goal: tuple[float, float, float] | None) -> None:
         start = self.camera()
         self.session.update(camera=goal)
@@ -279,8 +284,8 @@ class Canvas(QWidget):
         legend = self.legend_rect()
         if not legend.isEmpty():
             paint_legend(painter, legend.topLeft(), look)
-        if self._band is not None:
-            self._paint_band(painter, transform.mapRect(self._band))
+        if self._hand.band is not None:
+            self._paint_band(painter, transform.mapRect(self._hand.band))
         painter.end()
 
     def overview_rect(self) -> QRectF:
@@ -306,7 +311,7 @@ class Canvas(QWidget):
         free = [k for k, c in enumerate(corners) if not any(c.intersects(inset) for inset in insets)]
         if not free:
             return QRectF()
-        moving = self._settle.isActive() or self._camera_from is not None or self._pressed is not None
+        moving = self._settle.isActive() or self._camera_from is not None or self._hand.down
         # it stays where it is while it hides nothing, and while the picture moves below
         now = self._legend_corner
         if now not in free or (not moving and self._covered(corners[now])):
@@ -351,7 +356,7 @@ class Canvas(QWidget):
         painter.setPen(QPen(QColor(self.theme.accent), 2))
         painter.drawRoundedRect(seen.translated(inset.topLeft()).intersected(QRectF(inset)), 3, 3)
 
-    def _look_at(self, point: QPointF) -> bool:
+    def look_at(self, point: QPointF) -> bool:
         """Move the view to a point of the overview; False when the point is not on it."""
         inset = self.overview_rect()
         if not inset.contains(point):
@@ -387,7 +392,7 @@ class Canvas(QWidget):
             old, self._shown_layout = self._shown_layout, session.layout if session.recording else None
             self._hovered_box = self._hovered_edge = None
             if session.recording is None:
-                self._let_go()
+                self._hand.let_go()
             same_graph = (
                 old is not None
                 and self._shown_layout is not None
@@ -412,108 +417,40 @@ class Canvas(QWidget):
     # The hand
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.session.recording is None:
-            return
-        delta = event.angleDelta()
-        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier or abs(delta.x()) > abs(delta.y()):
-            self._pan(QPointF(delta.x() or delta.y(), 0) * 0.5)
-        else:
-            self.zoom_by(1.0015 ** delta.y(), event.position())
-        event.accept()
-
-    def _pan(self, by: QPointF) -> None:
-        x, y, zoom = self.camera()
-        self._camera_from = self._camera_to = None
-        self._settle.start()
-        self.session.update(camera=(x - by.x() / zoom, y - by.y() / zoom, zoom))
+        self._hand.wheel(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        if self.session.recording is not None and event.button() in (
-            Qt.MouseButton.LeftButton,
-            Qt.MouseButton.MiddleButton,
-        ):
-            self._on_overview = self._look_at(event.position())
-            if not self._on_overview:
-                self._pressed, self._panned = event.position(), False
-                shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-                if shift and event.button() == Qt.MouseButton.LeftButton:
-                    self._band_from = self.to_scene(event.position())
+        self._hand.press(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if self.session.recording is None:
-            return
-        if self._on_overview and event.buttons():
-            self._look_at(event.position())
-            return
-        if self._pressed is not None and event.buttons():
-            moved = event.position() - self._pressed
-            if self._band_from is not None:
-                if self._band is not None or moved.manhattanLength() > 4:
-                    self._band = QRectF(self._band_from, self.to_scene(event.position())).normalized()
-                    self.setCursor(Qt.CursorShape.CrossCursor)
-                    self.update()
-                return
-            if self._panned or moved.manhattanLength() > 4:
-                self._panned = True
-                self.setCursor(Qt.CursorShape.ClosedHandCursor)
-                self._pan(moved)
-                self._pressed = event.position()
-            return
-        point = self.to_scene(event.position())
-        layout = self.session.layout
-        box = layout.box_at(point.x(), point.y())
-        edge = None
-        if box is None:
-            edge = layout.edge_at(point.x(), point.y(), 6.0 / self.transform().m11())
+        self._hand.move(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._hand.release(event)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        self._hand.double_click(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._hovered_box = self._hovered_edge = None
+        self.update()
+
+    def hover(self, box: int | None, edge: int | None) -> None:
+        """Show what the mouse is over."""
         if (box, edge) != (self._hovered_box, self._hovered_edge):
             self._hovered_box, self._hovered_edge = box, edge
             self.update()
-        over_header = box is None and layout.area_header_at(point.x(), point.y()) is not None
-        pointing = box is not None or over_header
-        self.setCursor(Qt.CursorShape.PointingHandCursor if pointing else Qt.CursorShape.ArrowCursor)
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        pressed, band = self._pressed, self._band
-        self._let_go()
-        if band is not None:
-            self._select_inside(band, bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier))
-            return
-        if pressed is None or self._panned or event.button() != Qt.MouseButton.LeftButton:
-            return
-        point = self.to_scene(event.position())
-        session, layout = self.session, self.session.layout
-        k = layout.box_at(point.x(), point.y())
-        adding = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-        if k is not None and layout.boxes[k].kind == "scope" and not adding:
-            session.fold(layout.boxes[k].scope, False)
-        elif k is not None:
-            self._walked = layout, k
-            self._select(layout.boxes[k].node, adding)
-        elif (scope := layout.area_header_at(point.x(), point.y())) is not None:
-            session.fold(scope, True)
-        elif not adding:
-            session.update(selection=())
-
-    def _select(self, node: int, adding: bool) -> None:
-        now = self.session.state.selection
+    def choose(self, k: int, adding: bool) -> None:
+        """Select a box; `adding` it to what is selected, or taking it out."""
+        layout, now = self.session.layout, self.session.state.selection
+        node = layout.boxes[k].node
+        self._walked = layout, k
         chosen: tuple[int, ...] = (node,)
         if adding:
             chosen = tuple(n for n in now if n != node) if node in now else (*now, node)
         self.session.update(selection=chosen)
         self.node_clicked.emit(node)
-
-    def _select_inside(self, band: QRectF, adding: bool) -> None:
-        """Select every box that lies wholly in a rectangle of the scene."""
-        found = walking.inside(self.session.layout, band.left(), band.top(), band.right(), band.bottom())
-        before = self.session.state.selection if adding else ()
-        self.session.update(selection=tuple(dict.fromkeys((*before, *found))))
-
-    def _let_go(self) -> None:
-        """Forget what the mouse is about to do."""
-        self._pressed = self._band_from = self._band = None
-        self._on_overview = False
-        self.unsetCursor()
-        self.update()
 
     # The keyboard
 
@@ -577,24 +514,6 @@ class Canvas(QWidget):
         self.go_to(order[following])
         return True
 
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        if self.session.recording is None or self.overview_rect().contains(event.position()):
-            return
-        point = self.to_scene(event.position())
-        k = self.session.layout.box_at(point.x(), point.y())
-        if k is None:
-            self.show_everything()
-            return
-        box = self.session.layout.boxes[k]
-        if box.kind == "node" and self.session.trace.graph.ops[box.node] is not None:
-            self.node_opened.emit(box.node)
-        else:
-            self.show_nodes({box.node}, most=2.4)
-
-    def leaveEvent(self, event: QEvent) -> None:
-        self._hovered_box = self._hovered_edge = None
-        self.update()
-
     def resizeEvent(self, event: QResizeEvent) -> None:
         fitted = self._fitted is not None and self.session.state.camera == self._fitted
         if self.session.recording is not None and fitted:
@@ -606,8 +525,8 @@ class Canvas(QWidget):
         state = self.session.state
         if event.key() != Qt.Key.Key_Escape:
             super().keyPressEvent(event)
-        elif self._band_from is not None:
-            self._let_go()
+        elif self._hand.selecting:
+            self._hand.let_go()
         elif state.selection or state.highlight:
             self.session.update(selection=(), highlight=())
         else:
@@ -628,48 +547,7 @@ class Canvas(QWidget):
 
     def words_at(self, point: QPointF) -> str:
         """The tool tip for a point of the scene, empty where there is nothing."""
-        session, layout = self.session, self.session.layout
-        graph, frame = session.trace.graph, session.frame()
-        k = layout.box_at(point.x(), point.y())
-        if k is not None:
-            box = layout.boxes[k]
-            name = playback.node_words(graph, box.node, session.notation)
-            lines = [name]
-            if box.kind == "scope":
-                lines = [text.scope_title(box.scope), tr("click to unfold")]
-            elif graph.ops[box.node] is not None:
-                lines[0] = f"{name} = {playback.formula_words(graph, box.node, session.notation)}"
-            lines += what_if.box_words(session, layout.members.get(k, (box.node,)))
-            value, grad = frame.value(k), frame.grad(k)
-            lines.append(
-                tr("value {value}").format(value=text.array(value))
-                if value is not None
-                else tr("not computed yet")
-            )
-            said = one_hot.words(session.words, value) if box.kind != "scope" else ""
-            lines += [said] if said else []
-            if frame.expected[k]:
-                lines.append(
-                    tr("gradient {value} ({n} of {m} arrived)").format(
-                        value=text.array(grad) if grad is not None else "–",
-                        n=int(frame.arrived[k]),
-                        m=int(frame.expected[k]),
-                    )
-                )
-            return "\n".join(lines)
-        e = layout.edge_at(point.x(), point.y(), 6.0 / self.transform().m11())
-        if e is not None:
-            slope = frame.slope(e)
-            consumer, slot = layout.edges[e].members[0]
-            source = playback.node_words(graph, graph.inputs[consumer][slot], session.notation)
-            target = playback.node_words(graph, consumer, session.notation)
-            words = f"{source} → {target}"
-            if session.trace.graph.cuts.intersection(layout.edges[e].members):
-                words += "\n" + tr("cut: no gradient goes back here")
-            return words if slope is None else f"{words}\n∂/∂: {paint.slope_text(slope)}"
-        if layout.area_header_at(point.x(), point.y()) is not None:
-            return tr("click to fold")
-        return ""
+        return tip(self.session, point, REACH / self.transform().m11())
 
     def grab_picture(self) -> QImage:
         """What the canvas shows, as a picture without hover marks."""

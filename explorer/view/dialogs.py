@@ -145,7 +145,7 @@ def offer_recovery(window: Window, items: Sequence[Recoverable]) -> QDialog:
             dialog.accept()
 
     def restore_it() -> None:
-        if window.restore(chosen()):
+        if window.keeping.restore(chosen()):
             dialog.accept()
 
     restore.clicked.connect(restore_it)

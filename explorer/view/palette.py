@@ -78,8 +78,8 @@ class Palette(Lookup):
             keys = ", ".join(
                 QKeySequence(k).toString(QKeySequence.SequenceFormat.NativeText) for k in action.keys
             )
-            enabled = host.actions_by_id[id].isEnabled()
-            run = host.actions_by_id[id].trigger
+            enabled = host.menus.actions[id].isEnabled()
+            run = host.menus.actions[id].trigger
             return Offer(tr(action.title), keys, run, (action.title,), enabled, tr(action.tip), 6.0)
 
         return [offer(id) for id in ACTIONS if id != "open_palette"]
@@ -110,7 +110,7 @@ class Palette(Lookup):
     def _files(self) -> list[Offer]:
         host = self.host
         return [
-            Offer(Path(path).name, tr("Recent file"), partial(host.open_file, path), tip=path, bonus=2.0)
+            Offer(Path(path).name, tr("Recent file"), partial(host.keeping.open, path), tip=path, bonus=2.0)
             for path in host.settings.recent
         ]
 

@@ -1,4 +1,4 @@
-"""Colours: one accent per role; a light, a dark and a projector theme, and the palette of the widgets."""
+"""Colours: one accent per role; a light, a dark and a projector theme, palette and style of the widgets."""
 
 from __future__ import annotations
 
@@ -166,3 +166,25 @@ def palette(theme: Theme) -> QPalette:
     for role in (QPalette.ColorRole.WindowText, QPalette.ColorRole.Text, QPalette.ColorRole.ButtonText):
         p.setColor(QPalette.ColorGroup.Disabled, role, QColor(theme.ghost))
     return p
+
+
+def style_sheet(theme: Theme) -> str:
+    """The little that a palette can not say."""
+    return f"""
+    QMainWindow::separator {{ background: {theme.line}; width: 3px; height: 3px; }}
+    QMainWindow::separator:hover {{ background: {theme.accent}; }}
+    QDockWidget {{ color: {theme.ink}; }}
+    QDockWidget::title {{
+        /* Qt makes room for the upper padding twice and for no border: less below, or letters are cut */
+        background: {theme.window}; padding: 5px 8px 2px; border-bottom: 1px solid {theme.line};
+    }}
+    QToolTip {{ color: {theme.ink}; background: {theme.base}; border: 1px solid {theme.line}; padding: 3px; }}
+    QListWidget, QTextBrowser, QScrollArea {{ border: none; }}
+    QListWidget::item {{ padding: 3px; border-radius: 5px; }}
+    QListWidget::item:selected {{
+        background: {theme.accent}; color: {"#10131a" if theme.dark else "#ffffff"};
+    }}
+    QListWidget::item:hover:!selected {{ background: {theme.area_line}; }}
+    QToolBar {{ border-bottom: 1px solid {theme.line}; spacing: 2px; padding: 2px 6px; }}
+    QStatusBar::item {{ border: none; }}
+    """

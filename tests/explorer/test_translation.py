@@ -34,8 +34,8 @@ NOT_LITERAL = {
     ("explorer/view/panels/parameters.py", "ACTIONS['reset_values'].tip"): "ACTIONS, collected below",
     ("explorer/view/panels/inspector.py", "op.doc"): "OPS, collected below",
     ("explorer/view/panels/__init__.py", "self.heading"): "PANELS, collected below",
-    ("explorer/view/window.py", "undo"): "titles of undo entries: `title=` of updates, collected below",
-    ("explorer/view/window.py", "redo"): "titles of undo entries: `title=` of updates, collected below",
+    ("explorer/view/menus.py", "undo"): "titles of undo entries: `title=` of updates, collected below",
+    ("explorer/view/menus.py", "redo"): "titles of undo entries: `title=` of updates, collected below",
 }
 
 

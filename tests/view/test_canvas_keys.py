@@ -273,7 +273,7 @@ def test_the_numbers_are_those_of_the_scene(bptt, monkeypatch):
 
 
 def test_the_legend_can_be_hidden_and_that_is_remembered(bptt, make_window):
-    canvas, action = bptt.canvas, bptt.actions_by_id["legend"]
+    canvas, action = bptt.canvas, bptt.menus.actions["legend"]
     place = canvas.legend_rect()
     assert not place.isEmpty()
     assert action.isChecked()

@@ -52,11 +52,11 @@ def listed(comparing, qtbot):
 
 def test_both_follow_the_keys_and_nothing_stays_behind(lstm, beside, qtbot):
     session, comparing = lstm.session, lstm.comparing
-    before, actions = list(session._listeners), lstm.actions_by_id["compare"].text()
+    before, actions = list(session._listeners), lstm.menus.actions["compare"].text()
     canvas = beside("bptt")
     other = canvas.session
     assert other.state.scene == "bptt" and canvas.isVisible()
-    assert lstm.actions_by_id["compare"].text() != actions
+    assert lstm.menus.actions["compare"].text() != actions
     lstm.canvas.setFocus()
     for key in (Qt.Key.Key_End, Qt.Key.Key_Left, Qt.Key.Key_PageUp, Qt.Key.Key_Home):
         qtbot.keyClick(lstm.canvas, key)
@@ -71,7 +71,7 @@ def test_both_follow_the_keys_and_nothing_stays_behind(lstm, beside, qtbot):
     qtbot.keyClick(canvas, Qt.Key.Key_Escape)
     assert not comparing.on and not comparing.rest.isVisible() and not comparing.first.head.isVisible()
     assert session._listeners == before and other._listeners == []
-    assert lstm.actions_by_id["compare"].text() == actions
+    assert lstm.menus.actions["compare"].text() == actions
     qtbot.keyClick(lstm.canvas, Qt.Key.Key_End)
     assert session.state.t == session.end and other.state.t < other.end
 

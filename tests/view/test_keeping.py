@@ -16,7 +16,8 @@ import autograd as ag
 from explorer.model import files, text
 from explorer.model.actions import ACTIONS
 from explorer.model.session import open_session
-from explorer.view import dialogs, window
+from explorer.view import dialogs
+from explorer.view.keeping import KEEP_EVERY, Keeping
 from explorer.view.settings import Settings
 from explorer.view.window import Window
 from tests import soak
@@ -156,7 +157,7 @@ def test_another_scene_needs_no_question_where_undo_leads_back(bptt, asking):
 
 
 def test_a_file_asks_before_another_scene_takes_its_place(bptt, asking, tmp_path):
-    bptt._save_to(str(tmp_path / "<b>a<b>.backstep"))
+    bptt.keeping.save_to(str(tmp_path / "<b>a<b>.backstep"))
     edit(bptt, 4)
     said = answer("Cancel")
     bptt.open_scene("cec")
@@ -168,38 +169,38 @@ def test_a_file_asks_before_another_scene_takes_its_place(bptt, asking, tmp_path
 
 
 def test_work_is_kept_after_some_seconds_and_every_minute(bptt, qtbot, tmp_path):
-    assert bptt._keep_often.interval() == window.KEEP_EVERY == 60_000
-    assert bptt._keep_often.isActive()
-    assert bptt._keep_soon.interval() <= 10_000
-    bptt._keep_soon.stop()
-    bptt._keep_soon.setInterval(20)
+    assert bptt.keeping._keep_often.interval() == KEEP_EVERY == 60_000
+    assert bptt.keeping._keep_often.isActive()
+    assert bptt.keeping._keep_soon.interval() <= 10_000
+    bptt.keeping._keep_soon.stop()
+    bptt.keeping._keep_soon.setInterval(20)
     edit(bptt, 4)
     qtbot.waitUntil(lambda: (tmp_path / "kept").exists() and len(list((tmp_path / "kept").iterdir())) == 1)
     [file] = (tmp_path / "kept").iterdir()
     assert json.loads(file.read_bytes())["scene"]["edits"]["b"]["data"][0] == 4
-    bptt._keep_soon.setInterval(100_000)
-    bptt._keep_often.setInterval(20)
+    bptt.keeping._keep_soon.setInterval(100_000)
+    bptt.keeping._keep_often.setInterval(20)
     edit(bptt, 5)
     qtbot.waitUntil(lambda: json.loads(file.read_bytes())["scene"]["edits"]["b"]["data"][0] == 5)
-    bptt._keep_often.setInterval(60_000)
+    bptt.keeping._keep_often.setInterval(60_000)
 
 
 def test_work_that_can_not_be_kept_is_said(bptt, tmp_path):
     (tmp_path / "kept").touch()
     edit(bptt, 4)
-    bptt.keep_work()
+    bptt.keeping.keep()
     assert "can not be kept" in bptt.banner.label.text()
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_the_next_start_offers_what_was_left(bptt, opened, tmp_path, language):
     edit(bptt, 42)
-    bptt.keep_work()
+    bptt.keeping.keep()
     orphan(tmp_path / "kept")
-    bptt.document._kept = None
+    bptt.keeping.document._kept = None
     second = opened()
     text.set_language(language)
-    second.offer_recovery()
+    second.keeping.offer_recovery()
     dialog = QApplication.activeModalWidget()
     listed = dialog.findChild(QListWidget)
     assert listed.count() == 1
@@ -214,28 +215,28 @@ def test_the_next_start_offers_what_was_left(bptt, opened, tmp_path, language):
 
 def test_later_asks_again_and_discard_does_not(bptt, opened, tmp_path):
     edit(bptt, 42)
-    bptt.keep_work()
+    bptt.keeping.keep()
     file = orphan(tmp_path / "kept")
-    bptt.document._kept = None
+    bptt.keeping.document._kept = None
     second = opened()
     for words, stays in (("Later", True), ("Discard", False)):
-        second.offer_recovery()
+        second.keeping.offer_recovery()
         dialog = QApplication.activeModalWidget()
         button = next(b for b in dialog.findChildren(QPushButton) if b.text() == words)
         QTest.mouseClick(button, Qt.MouseButton.LeftButton)
         assert file.exists() == stays
         assert not dialog.isVisible()
-    second.offer_recovery()
+    second.keeping.offer_recovery()
     assert QApplication.activeModalWidget() is None
 
 
 def test_a_closed_window_leaves_nothing_behind(bptt, opened, tmp_path):
     edit(bptt, 42)
-    bptt.keep_work()
+    bptt.keeping.keep()
     bptt.open_scene("cec")
     edit_cec = bptt.session.recording.graph.leaves()[0].id
     bptt.session.edit(edit_cec, bptt.session.trace.values[edit_cec] + 1)
-    bptt.keep_work()
+    bptt.keeping.keep()
     assert len(list((tmp_path / "kept").iterdir())) == 2
     assert bptt.close()
     assert list((tmp_path / "kept").iterdir()) == []
@@ -246,7 +247,7 @@ def test_a_closed_window_leaves_nothing_behind(bptt, opened, tmp_path):
 
 def changed_file(w, tmp_path):
     path = tmp_path / "shared.backstep"
-    w._save_to(str(path))
+    w.keeping.save_to(str(path))
     files.save(path, open_session("bptt", T=5).state)
     edit(w, 4)
     return path
@@ -255,10 +256,10 @@ def changed_file(w, tmp_path):
 def test_a_changed_file_is_mentioned_once(bptt, tmp_path):
     changed_file(bptt, tmp_path)
     QApplication.sendEvent(bptt, QEvent(QEvent.Type.ActivationChange))
-    bptt._mention_change()
+    bptt.keeping.mention_change()
     assert "changed by another program" in bptt.banner.label.text()
     bptt.banner.say("")
-    bptt._mention_change()
+    bptt.keeping.mention_change()
     assert bptt.banner.label.text() == ""
 
 
@@ -296,17 +297,17 @@ def test_a_changed_file_can_be_left_alone(bptt, tmp_path, monkeypatch):
 
 def test_a_file_that_is_open_elsewhere_is_only_looked_at(bptt, opened, tmp_path):
     path = str(tmp_path / "shared.backstep")
-    bptt._save_to(path)
+    bptt.keeping.save_to(path)
     second = opened()
-    second.open_file(path)
+    second.keeping.open(path)
     assert second.session.state.scene == "bptt"
-    assert second.notice.isVisible()
-    assert "another window" in second.notice.label.text()
-    assert not second.actions_by_id["save"].isEnabled()
+    assert second.keeping.notice.isVisible()
+    assert "another window" in second.keeping.notice.label.text()
+    assert not second.menus.actions["save"].isEnabled()
     assert "(read-only)" in second.windowTitle()
     second.open_scene("cec")
-    assert not second.notice.isVisible()
-    assert second.actions_by_id["save"].isEnabled()
+    assert not second.keeping.notice.isVisible()
+    assert second.menus.actions["save"].isEnabled()
 
 
 def test_a_newer_file_has_a_lasting_banner_and_a_copy_is_warned_of(opened, tmp_path, monkeypatch):
@@ -315,22 +316,22 @@ def test_a_newer_file_has_a_lasting_banner_and_a_copy_is_warned_of(opened, tmp_p
     path.write_text(json.dumps(json.loads(path.read_bytes()) | {"version": 9, "holograms": 1}))
     before = path.read_bytes()
     w = opened()
-    w.open_file(str(path))
+    w.keeping.open(str(path))
     w.say("something else")
-    assert w.notice.isVisible()
-    assert "newer version" in w.notice.label.text()
-    assert not w.actions_by_id["save"].isEnabled()
+    assert w.keeping.notice.isVisible()
+    assert "newer version" in w.keeping.notice.label.text()
+    assert not w.menus.actions["save"].isEnabled()
     save_as(monkeypatch, copy)
     answer("Cancel")
     w.run(ACTIONS["save_as"])
     assert not copy.exists()
     answer("Save a copy…")
-    [button] = [button for button, _ in w.notice._buttons]
+    [button] = [button for button, _ in w.keeping.notice._buttons]
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
     assert files.load(copy).state.scene == "bptt"
     assert path.read_bytes() == before
-    assert not w.notice.isVisible()
-    assert w.actions_by_id["save"].isEnabled()
+    assert not w.keeping.notice.isVisible()
+    assert w.menus.actions["save"].isEnabled()
 
 
 def test_a_graph_of_ones_own_is_saved_and_opened(opened, tmp_path):
@@ -339,35 +340,35 @@ def test_a_graph_of_ones_own_is_saved_and_opened(opened, tmp_path):
         loss = ag.sum(ag.tanh(w) ** 2)
     first = opened()
     first.session.open_graph(graph, loss)
-    first._save_to(str(tmp_path / "own.backstep"))
+    first.keeping.save_to(str(tmp_path / "own.backstep"))
     assert not first.session.dirty
     first.close()
     second = opened()
-    second.open_file(str(tmp_path / "own.backstep"))
+    second.keeping.open(str(tmp_path / "own.backstep"))
     assert second.session.trace.values[loss.id] == graph.values[loss.id]
     assert not any(Qt.mightBeRichText(name) for name in second.session.recording.graph.names)
-    assert second.path == str(tmp_path / "own.backstep")
+    assert second.keeping.document.path == str(tmp_path / "own.backstep")
 
 
 def test_a_damaged_file_offers_its_backup(bptt, tmp_path):
     path = tmp_path / "a.backstep"
     edit(bptt, 7)
-    bptt._save_to(str(path))
+    bptt.keeping.save_to(str(path))
     edit(bptt, 8)
-    bptt._save_to(str(path))
+    bptt.keeping.save_to(str(path))
     bptt.open_scene("cec")
     path.write_bytes(path.read_bytes()[:200])
     damaged = path.read_bytes()
     said = answer("Cancel")
-    bptt.open_file(str(path))
+    bptt.keeping.open(str(path))
     assert said[0].startswith("a.backstep")
     assert bptt.session.state.scene == "cec"
     assert said[0] == bptt.banner.label.text()
     answer("Open the backup")
-    bptt.open_file(str(path))
+    bptt.keeping.open(str(path))
     assert number(bptt) == 7
-    assert bptt.path is None
-    assert "backup of a.backstep" in bptt.notice.label.text()
+    assert bptt.keeping.document.path is None
+    assert "backup of a.backstep" in bptt.keeping.notice.label.text()
     assert path.read_bytes() == damaged
 
 
@@ -375,11 +376,11 @@ def test_the_application_offers_what_was_left_at_its_start(qapp, monkeypatch):
     from explorer import app
 
     offered = []
-    monkeypatch.setattr(Window, "offer_recovery", lambda w: offered.append(w))
+    monkeypatch.setattr(Keeping, "offer_recovery", lambda keeping: offered.append(keeping))
     monkeypatch.setattr(app.QApplication, "exec", lambda *_: QApplication.processEvents())
     app.run("bptt")
-    assert [w.session.state.scene for w in offered] == ["bptt"]
-    offered[0].close()
+    assert [keeping.window.session.state.scene for keeping in offered] == ["bptt"]
+    offered[0].window.close()
 
 
 def test_killed_while_editing():
@@ -391,6 +392,6 @@ def test_killed_while_editing():
 
 def test_a_start_with_nothing_left_asks_nothing(opened, tmp_path):
     w = opened()
-    w.offer_recovery()
+    w.keeping.offer_recovery()
     assert QApplication.activeModalWidget() is None
     assert not Path(tmp_path, "kept").exists() or os.listdir(tmp_path / "kept") == []

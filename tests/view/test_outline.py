@@ -192,7 +192,7 @@ def test_its_menu_is_the_canvass(lstm, outline, qtbot):
         outline.tree.visualRect(outline.tree.currentIndex()).center()
     )
     menu = next(m for m in lstm.findChildren(QMenu) if m.isVisible())
-    assert lstm.actions_by_id["copy_latex"] in menu.actions()
+    assert lstm.menus.actions["copy_latex"] in menu.actions()
     menu.close()
     scope = outline.model.place(outline.model.of_scope["lstm/t=2/forget"])
     outline.tree.setCurrentIndex(scope)

@@ -48,7 +48,7 @@ def test_a_theme_shows_at_once_and_is_remembered(lstm, dialog, make_window):
 def test_language_changes_the_dialog_itself(lstm, dialog, make_window):
     choose(dialog, "language", "日本語")
     assert dialog.windowTitle() == "設定"
-    assert lstm.actions_by_id["play"].text() == text.tr("Play or pause") != "Play or pause"
+    assert lstm.menus.actions["play"].text() == text.tr("Play or pause") != "Play or pause"
     assert Settings(lstm.settings.store.fileName()).language == "ja"
     choose(dialog, "language", "English")
     assert dialog.windowTitle() == "Preferences"

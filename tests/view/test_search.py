@@ -110,6 +110,6 @@ def test_it_stands_inside_the_window_at_every_size(lstm):
 
 
 def test_without_a_scene_there_is_nothing_to_find(still):
-    assert not still.actions_by_id["find_node"].isEnabled()
+    assert not still.menus.actions["find_node"].isEnabled()
     still.find_node()
     assert still.search.hits == []

@@ -129,8 +129,8 @@ def test_right_click_offers_what_can_be_done_with_a_node(lstm):
         "copy_latex": "LaTeX",
         "copy_text": "text",
     }.items():
-        assert lstm.actions_by_id[name] in menu.actions()
-        lstm.actions_by_id[name].trigger()
+        assert lstm.menus.actions[name] in menu.actions()
+        lstm.menus.actions[name].trigger()
         assert QGuiApplication.clipboard().text() == clips.FORMATS[format](value)
     read = np.array([float(line) for line in clips.as_csv(value).split("\n")])
     assert np.array_equal(read, value)
@@ -157,8 +157,8 @@ def test_right_click_on_scopes_folds_and_unfolds(lstm):
 def test_right_click_beside_everything_is_about_the_picture(lstm):
     lstm.canvas.show_everything()
     menu = menu_at(lstm, QPoint(3, lstm.canvas.height() - 3))
-    assert lstm.actions_by_id["copy_picture"] in menu.actions()
-    assert lstm.actions_by_id["copy_value"] not in menu.actions()
+    assert lstm.menus.actions["copy_picture"] in menu.actions()
+    assert lstm.menus.actions["copy_value"] not in menu.actions()
     menu.close()
 
 

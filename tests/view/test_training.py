@@ -110,7 +110,7 @@ def test_weights_from_a_file_are_shown_and_said_to_be(moons, qtbot, tmp_path):
     session.update(update=100)
     save(tmp_path / "a.backstep", session.state)
     session.close()
-    moons.open_file(str(tmp_path / "a.backstep"))
+    moons.keeping.open(str(tmp_path / "a.backstep"))
     qtbot.waitUntil(lambda: "file" in p.rule.text())
     assert session.state.update == 100 and session.training.head.update == 0
     qtbot.mouseClick(p.start, LEFT)

@@ -321,7 +321,7 @@ def test_language_and_theme_change_while_running(bptt):
     bptt.session.update(t=12.0, selection=(bptt.session.recording["W"].id,))
     bptt.set_language("ja")
     assert text.language() == "ja"
-    assert bptt.actions_by_id["step_forward"].text() == text.tr("Step forward") != "Step forward"
+    assert bptt.menus.actions["step_forward"].text() == text.tr("Step forward") != "Step forward"
     assert bptt.panels["chapters"].windowTitle() == text.tr("Chapters") != "Chapters"
     bptt.set_theme("dark")
     assert bptt.canvas.theme.dark
@@ -349,11 +349,11 @@ def test_save_reopen_and_recent_files(bptt, tmp_path, qtbot):
     node = bptt.session.recording["b"].id
     bptt.session.edit(node, [1.0, 2.0, 3.0])
     bptt.session.update(t=20.0)
-    bptt._save_to(path)
+    bptt.keeping.save_to(path)
     assert json.loads((tmp_path / "lesson.backstep").read_text("utf-8"))["scene"] == "bptt"
     assert not bptt.session.dirty
     bptt.open_scene("cec")
-    bptt.open_file(path)
+    bptt.keeping.open(path)
     assert bptt.session.state.scene == "bptt"
     assert bptt.session.state.t == 20.0
     assert list(bptt.session.trace.values[bptt.session.recording["b"].id]) == [1.0, 2.0, 3.0]
@@ -365,7 +365,7 @@ def test_a_damaged_file_gets_a_sentence_and_the_scene_stays(bptt, tmp_path):
     path = tmp_path / "broken.backstep"
     path.write_text('{"format": "backstep-scene", "version": 1', encoding="utf-8")
     recording = bptt.session.recording
-    bptt.open_file(str(path))
+    bptt.keeping.open(str(path))
     assert bptt.session.recording is recording
     assert "broken.backstep" in bptt.banner.label.text()
     assert not bptt.banner.isHidden()
@@ -459,8 +459,8 @@ def test_undo_does_not_put_the_scene_before_into_an_opened_file(bptt, tmp_path):
     path = str(tmp_path / "lesson.backstep")
     save(path, open_session("lstm").state)
     bptt.session.update(parameters={"T": 5}, title="Change T")
-    bptt.open_file(path)
-    assert not bptt.actions_by_id["undo"].isEnabled()
+    bptt.keeping.open(path)
+    assert not bptt.menus.actions["undo"].isEnabled()
     bptt.session.undo()
     assert bptt.session.state.scene == "lstm"
     bptt.session.update(parameters={"T": 4}, title="Change T")

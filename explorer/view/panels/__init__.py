@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QDockWidget, QWidget
 
 from explorer.model.session import Session
 from explorer.model.text import tr
+from explorer.view.fonts import interface_scale
 from explorer.view.theme import Theme
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Panel(QDockWidget):
     id = ""
     heading = ""  # English; translated where it is shown
     area = Qt.DockWidgetArea.RightDockWidgetArea
+    wide = 0  # pixels that it wants once it is asked for, with letters of the usual size
 
     def __init__(self, window: Window) -> None:
         super().__init__(window.desk)
@@ -48,6 +50,23 @@ class Panel(QDockWidget):
         if old is not None:
             old.deleteLater()
         self.refresh(frozenset({"everything", "recording", "trace", "layout", "selection", "t"}))
+
+    def hide_at_first(self) -> None:
+        """For a panel that is shown when somebody asks for it, and brought up to date when it is seen."""
+        self.hide()
+        self.visibilityChanged.connect(self._turned_up)
+
+    def _turned_up(self, seen: bool) -> None:
+        if seen:
+            self.refresh(frozenset({"everything"}))
+
+    def show_panel(self) -> None:
+        """Bring the panel to the front, wide enough to be read."""
+        self.show()
+        self.raise_()
+        if not self.isFloating() and self.width() < self.wide * interface_scale():
+            width = round(self.wide * interface_scale())
+            self.host.desk.resizeDocks([self], [width], Qt.Orientation.Horizontal)
 
     def focus(self) -> None:
         """Put the keyboard into the panel's first field."""

@@ -28,7 +28,8 @@ from PySide6.QtWidgets import (
 )
 
 from explorer.model import chapters
-from explorer.model.actions import ACTIONS, open_chapter
+from explorer.model.actions import ACTIONS
+from explorer.model.actions.playback import open_chapter
 from explorer.model.text import language, tr
 from explorer.view.chapter_editor import PageEditor
 from explorer.view.fonts import ui_font

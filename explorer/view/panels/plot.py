@@ -9,7 +9,6 @@ from PySide6.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from explorer.model.plots import PLOTS, Grip, move, plot_of
 from explorer.model.text import language, tr
-from explorer.view.fonts import interface_scale
 from explorer.view.panels import Panel, panel
 from explorer.view.plots import PlotView
 from scenes.scene import SCENES
@@ -17,7 +16,6 @@ from scenes.scene import SCENES
 if TYPE_CHECKING:
     from explorer.view.window import Window
 
-WIDE = 400  # pixels that the panel wants
 FOLLOWED = frozenset({"everything", "recording", "trace", "t", "selection", "scene"})
 
 
@@ -25,14 +23,11 @@ FOLLOWED = frozenset({"everything", "recording", "trace", "t", "selection", "sce
 class PlotPanel(Panel):
     """The picture and a sentence about it; hidden until somebody asks for it."""
 
+    wide = 400
+
     def __init__(self, window: Window) -> None:
         super().__init__(window)
-        self.hide()
-        self.visibilityChanged.connect(self._turned_up)
-
-    def _turned_up(self, seen: bool) -> None:
-        if seen:
-            self.refresh(frozenset({"everything"}))
+        self.hide_at_first()
 
     def build(self) -> QWidget:
         content = QWidget()
@@ -74,11 +69,3 @@ class PlotPanel(Panel):
 
     def _move(self, grip: Grip, x: float, y: float) -> None:
         self.host.attempt(lambda: move(self.session, grip, x, y))
-
-    def show_panel(self) -> None:
-        """Bring the panel to the front, wide enough to be read."""
-        self.show()
-        self.raise_()
-        if not self.isFloating() and self.width() < WIDE * interface_scale():
-            width = round(WIDE * interface_scale())
-            self.host.desk.resizeDocks([self], [width], Qt.Orientation.Horizontal)

@@ -51,7 +51,6 @@ from explorer.view.fonts import interface_scale, ui_font
 from explorer.view.icons import icon
 from explorer.view.panels import Panel, panel
 
-WIDE = 436  # pixels that the panel wants
 SLICE = 0.02  # seconds of training before the window may answer
 FOLLOWED = frozenset({"everything", "recording", "trace", "recipe", "parameters", "scene"})
 FOLLOW = 0.12  # seconds after which the canvas shows where training is
@@ -117,6 +116,8 @@ def _log10(value: float) -> float:
 class TrainingPanel(Panel):
     """Form, buttons, curves and pictures; hidden until somebody asks for it."""
 
+    wide = 436
+
     def __init__(self, window: Any) -> None:
         super().__init__(window)
         self.running = False
@@ -127,12 +128,7 @@ class TrainingPanel(Panel):
         self._open = True  # the form
         self._ticker = QTimer(self, interval=0)
         self._ticker.timeout.connect(self._tick)
-        self.hide()
-        self.visibilityChanged.connect(self._turned_up)
-
-    def _turned_up(self, seen: bool) -> None:
-        if seen:
-            self.refresh(frozenset({"everything"}))
+        self.hide_at_first()
 
     # Building
 
@@ -473,14 +469,6 @@ class TrainingPanel(Panel):
         if training is not None:
             update = min(epoch * training.per_epoch, training.head.update)
             self.session.update(update=update, playing=False)
-
-    def show_panel(self) -> None:
-        """Bring the panel to the front, wide enough to be read."""
-        self.show()
-        self.raise_()
-        if not self.isFloating() and self.width() < WIDE * interface_scale():
-            width = round(WIDE * interface_scale())
-            self.host.desk.resizeDocks([self], [width], Qt.Orientation.Horizontal)
 
     def toggle(self) -> None:
         """Train from the furthest update on, or pause."""

@@ -34,8 +34,7 @@ class Lab(Panel):
         self._at = 0
         self.views: dict[str, View] = {}
         self._missed: dict[str, frozenset[str]] = {}  # by each view while it was not seen
-        self.hide()
-        self.visibilityChanged.connect(self._turned_up)
+        self.hide_at_first()
 
     def build(self) -> QWidget:
         self.release()
