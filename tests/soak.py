@@ -503,6 +503,8 @@ def main(arguments=None):
             edit_for_ever(chosen.folder, log)
     begun = time.perf_counter()
     if chosen.command == "hour":
+        if chosen.minutes < 3:
+            lasting.error("growth shows in three minutes at the least")
         try:
             tally = hour(chosen.minutes, chosen.seed)
         except AssertionError as broken:

@@ -50,26 +50,34 @@ class _Seen:
 
 
 def _seen(layout: Layout, parts: np.ndarray | None, zoom: float) -> _Seen:
+    """What a whole view shows is kept; of a step's many small parts the next step has others."""
+    if parts is not None and len(parts) > 1:
+        return _found(layout, parts, zoom)
     views = _seen_of.setdefault(layout, {})
     key = zoom, b"" if parts is None else parts.tobytes()
-    if key not in views:
-        while len(views) >= _VIEWS:
-            del views[next(iter(views))]
-        out, pixel = max(16.0, 16.0 / zoom), 1.0 / zoom
-        depths = np.array([a.depth for a in layout.areas], dtype=np.int64)
-        areas = within(area_rects(layout), parts, 16.0)
-        areas = areas[_extent(area_rects(layout)[areas]) > 2 * pixel]
-        edges = within(layout.edge_rects, parts, out)
-        edges = edges[_extent(layout.edge_rects[edges]) >= pixel]  # shorter ones are hidden by their boxes
-        boxes = within(layout.rects, parts, out)
-        rects = layout.rects[boxes]
-        thin = np.maximum(pixel - (rects[:, 2:] - rects[:, :2]), 0.0) / 2
-        rects = rects + np.concatenate([-thin, thin], axis=1)
-        by_depth = {
-            d: area_rects(layout)[areas[depths[areas] == d]] for d in np.unique(depths[areas]).tolist()
-        }
-        views[key] = _Seen(by_depth, edges, boxes, rects, float(_extent(rects).max(initial=0.0)))
-    return views[key]
+    known = views.get(key)  # looked at once: a film is drawn in another thread
+    if known is None:
+        known = _found(layout, parts, zoom)
+        for old in list(views)[: max(len(views) - _VIEWS + 1, 0)]:
+            views.pop(old, None)
+        views[key] = known
+    return known
+
+
+def _found(layout: Layout, parts: np.ndarray | None, zoom: float) -> _Seen:
+    out, pixel = max(16.0, 16.0 / zoom), 1.0 / zoom
+    areas = within(area_rects(layout), parts, 16.0)
+    areas = areas[_extent(area_rects(layout)[areas]) > 2 * pixel]
+    corners = area_rects(layout)[areas]
+    depths = np.array([layout.areas[k].depth for k in areas.tolist()], dtype=np.int64)
+    by_depth = {d: corners[depths == d] for d in np.unique(depths).tolist()}
+    edges = within(layout.edge_rects, parts, out)
+    edges = edges[_extent(layout.edge_rects[edges]) >= pixel]  # shorter ones are hidden by their boxes
+    boxes = within(layout.rects, parts, out)
+    rects = layout.rects[boxes]
+    thin = np.maximum(pixel - (rects[:, 2:] - rects[:, :2]), 0.0) / 2
+    rects = rects + np.concatenate([-thin, thin], axis=1)
+    return _Seen(by_depth, edges, boxes, rects, float(_extent(rects).max(initial=0.0)))
 
 
 def _extent(rects: np.ndarray) -> np.ndarray:

@@ -132,7 +132,7 @@ def _scene(name: str, recorded: Recorded, seconds: float) -> Iterator[Row]:
     took = {job: s * 1e3 for job, s in medians(jobs, seconds, least=3).items()}
     yield Row(f"{name}.boxes", boxes, "boxes")
     if boxes < 300:
-        yield Row(f"{name}.first", took["first"], "ms", "dot", took.get("dot"))
+        yield Row(f"{name}.first", took["first"], "ms", "dot", took.get("dot"), 0.5, relative=True)
     else:
         yield Row(f"{name}.first", took["first"], "ms")
     scopes = itertools.cycle(sorted(layout.topology.scopes))

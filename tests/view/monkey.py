@@ -199,12 +199,9 @@ def overheard() -> Iterator[list[object]]:
 class Monkey:
     """Does one random event after the other to a window with a scene; raises Broken when something fails."""
 
-    def __init__(self, window, seed: int, *, every: int = 1, rest: float = 0.0, stall: float = STALL) -> None:
-        """`every`: how many events between two thorough looks; `rest`: seconds after each, as people need.
-
-        `stall`: seconds of work that are too long; on a machine that others use too, work takes longer.
-        """
-        self.window, self.seed, self.every, self.rest, self.stall = window, seed, every, rest, stall
+    def __init__(self, window, seed: int, *, every: int = 1, rest: float = 0.0) -> None:
+        """`every`: how many events between two thorough looks; `rest`: seconds after each, as people need."""
+        self.window, self.seed, self.every, self.rest = window, seed, every, rest
         self.rng = random.Random(seed)
         self.count = 0
         self.done: Counter[Event] = Counter()
@@ -231,7 +228,7 @@ class Monkey:
                 if self.rest:
                     QTest.qWait(round(1000 * self.rest))
                 self.slowest = max(self.slowest, (took, done))
-                if took > self.stall or blocked > BLOCKED:
+                if took > STALL or blocked > BLOCKED:
                     trouble = f"the window stalls for {blocked:.1f} s"
             except Exception as found:
                 trouble = found
