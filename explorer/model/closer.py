@@ -13,7 +13,7 @@ from autograd import Graph, Tensor, Trace, at_time, scalars, scope
 from explorer.model.text import tr
 from scenes.scene import SceneError
 
-MOST_WORK = 1_200  # as `_work` counts: a picture of it is there within half a second
+MOST_WORK = 6_000  # as `_work` counts: a picture of it is there within some seconds
 
 
 def scalar_graph(trace: Trace, nodes: Collection[int]) -> tuple[Graph, Tensor]:
@@ -34,6 +34,7 @@ def scalar_graph(trace: Trace, nodes: Collection[int]) -> tuple[Graph, Tensor]:
     used_outside = {j for v, js in enumerate(graph.inputs) if v not in chosen for j in js if j in chosen}
     ends = [i for i in inside if i in used_outside or i == trace.loss or not _is_used(graph, i)]
     common = _common([graph.scopes[i] for i in inside])
+    timed = len({graph.times[i] for i in inside}) > 1  # one time step needs no column
     made: dict[int, Any] = {}
     with Graph() as closer:
         for i in inside:
@@ -41,12 +42,12 @@ def scalar_graph(trace: Trace, nodes: Collection[int]) -> tuple[Graph, Tensor]:
                 if j not in made:
                     made[j] = _leaf(trace, j)
             with ExitStack() as place:
-                _enter(place, graph, i, common)
+                _enter(place, graph, i, common, timed)
                 operands = [
                     ag.stop_gradient(made[j]) if (i, k) in graph.cuts else made[j]
                     for k, j in enumerate(graph.inputs[i])
                 ]
-                made[i] = _spelled_out(graph, i, operands, graph.names[i] or "y")
+                made[i] = _spelled_out(graph, i, operands)
                 _name(made[i], graph.names[i] or ("y" if ends == [i] else ""))
         parts = [part for i in ends if trace.order.reached[i] for part in _led_back(trace.grads[i], made[i])]
         if not parts:
@@ -79,13 +80,15 @@ def _leaf(trace: Trace, node: int) -> Any:
     return array if array.ndim else array[()]
 
 
-def _spelled_out(graph: Graph, node: int, operands: list[Any], name: str) -> Any:
+def _spelled_out(graph: Graph, node: int, operands: list[Any]) -> Any:
     op = graph.ops[node]
     assert op is not None
     if op.name == "matmul" and operands[0].ndim == 2 and len(operands[0]) > 1:
+        weight, *others = (graph.names[j] for j in graph.inputs[node])
         units = []
         for k, weights in enumerate(operands[0]):  # a unit for each row of weights, with all that it computes
-            with scope(f"{name}[{k}]"):
+            row = f"{weight or graph.names[node] or 'y'}[{k}]"
+            with scope("·".join((row, *others)) if weight and all(others) else row):
                 units.append(ag.matmul(weights, operands[1]))
         return np.array(units, dtype=object)
     function = getattr(ag, op.name)
@@ -97,9 +100,15 @@ def _spelled_out(graph: Graph, node: int, operands: list[Any], name: str) -> Any
         raise SceneError(tr("{name} has no scalar form").format(name=op.name)) from None
 
 
-def _enter(place: ExitStack, graph: Graph, node: int, common: int) -> None:
+def is_unit(scope_path: str) -> bool:
+    """Whether a scope of a scalar graph is one unit of a layer."""
+    return "[" in scope_path.rpartition("/")[2]
+
+
+def _enter(place: ExitStack, graph: Graph, node: int, common: int, timed: bool) -> None:
     """The scopes of a node below those that all share, with its time step where it belongs."""
-    parts, time, depth = graph.scopes[node], graph.times[node], graph.time_depths[node]
+    parts, depth = graph.scopes[node], graph.time_depths[node]
+    time = graph.times[node] if timed else None
     for k, part in enumerate(parts[common:], common):
         if time is not None and k == depth:
             place.enter_context(at_time(time))

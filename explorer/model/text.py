@@ -160,22 +160,31 @@ def scope_title(path: str) -> str:
         "validation": tr("validation"),
         "clip": tr("clip"),
         "update": tr("update"),
+        "forget": tr("forget gate"),
+        "candidate": tr("candidate"),
+        "reset": tr("reset gate"),
+        "relevance": tr("relevance gate"),
     }
     if "t=" in outer:  # inside a cell these are its gates
         usual |= {
-            "forget": tr("forget gate"),
             "input": tr("input gate"),
             "output": tr("output gate"),
-            "candidate": tr("candidate"),
-            "reset": tr("reset gate"),
             "update": tr("update gate"),
-            "relevance": tr("relevance gate"),
         }
     if name in usual:
         return usual[name]
     if name.startswith("layer") and name[5:].strip().isdigit():
         return tr("layer {n}").format(n=name[5:].strip())
     return name
+
+
+def scope_labels(path: str, notation: Notation) -> list[Label]:
+    """A scope's title as it stands on its box; a unit of a layer is the product that it computes, W₀·x."""
+    name = path.rpartition("/")[2]
+    if "[" not in name:
+        return [Label(scope_title(path))]
+    factors = [label(factor, None, notation) for factor in name.split("·")]
+    return [part for factor in factors for part in (Label("·"), factor)][1:]
 
 
 def number(x: float, digits: int = 4) -> str:

@@ -13,7 +13,7 @@ from explorer.model import one_hot, text
 from explorer.model.frame import COMPUTING, GHOST, Frame
 from explorer.model.layout import Box
 from explorer.model.playback import formula_labels, node_label, shown_name
-from explorer.model.text import Label, scope_title
+from explorer.model.text import Label, scope_labels
 from explorer.view import colormap
 from explorer.view.fonts import advance, cap_height, picture_font
 from explorer.view.look import LEGIBLE, SYMBOLS, Look
@@ -88,7 +88,7 @@ def paint_box(painter: QPainter, frame: Frame, look: Look, k: int, box: Box, zoo
 def box_label(frame: Frame, look: Look, box: Box) -> list[Label]:
     """What a box is called: the node's letter in the notes' notation, a short formula, or its op's symbol."""
     if box.kind == "scope":
-        return [Label(scope_title(box.scope))]
+        return scope_labels(box.scope, look.notation)
     graph = frame.trace.graph
     op = graph.ops[box.node]
     if op is not None and not op.elementwise and not shown_name(graph, box.node, look.notation):

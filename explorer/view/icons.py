@@ -3,16 +3,20 @@
 Used by actions, tool bars and panels. Knows files and colours; must not know which action an icon stands for.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QRectF, Qt
-from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPixmap
+
+if TYPE_CHECKING:
+    from PySide6.QtSvg import QSvgRenderer
 
 ICONS = Path(__file__).resolve().parents[2] / "assets" / "icons"
-#: Sides in device pixels: 16, 20, 24 and 32 on screens of pixel ratio 1, 2 and 3. Drawing on demand would
-#: be neater, but an icon engine written in Python crashes when Qt copies it.
-SIDES = (16, 20, 24, 32, 40, 48, 60, 64, 72, 96)
+SIDES = (16, 20, 24, 32)  # in logical pixels
 DISABLED_OPACITY = 0.35
 
 
@@ -27,7 +31,7 @@ def icon(name: str, colour: QColor | str) -> QIcon:
     # Compared with the listing, so that "../x" or another spelling on a case-blind disk is not a name.
     if name not in names():
         raise KeyError(f"no icon is called {name!r}")
-    return _icon(name, QColor(colour).name(QColor.NameFormat.HexArgb))
+    return _icon(name, QColor(colour).name(QColor.NameFormat.HexArgb), _sides())
 
 
 def app_icon() -> QIcon:
@@ -37,33 +41,54 @@ def app_icon() -> QIcon:
     return result
 
 
+def ratios() -> set[float]:
+    """Device pixels for each logical one, on the screens that there are."""
+    return {screen.devicePixelRatio() for screen in QGuiApplication.screens()}
+
+
+def _sides() -> tuple[int, ...]:
+    """Sides in device pixels. Drawing on demand would be neater, but an icon engine written in Python crashes
+    when Qt copies it."""
+    return tuple(sorted({round(side * ratio) for side in SIDES for ratio in ratios()}))
+
+
 @lru_cache(maxsize=512)
-def _icon(name: str, colour: str) -> QIcon:
+def _icon(name: str, colour: str, sides: tuple[int, ...]) -> QIcon:
+    tint = QColor(colour)
+    result = QIcon()
+    for side in sides:
+        shape = _shape(name, side)
+        result.addPixmap(_tinted(shape, tint, tint.alphaF()), QIcon.Mode.Normal)
+        result.addPixmap(_tinted(shape, tint, tint.alphaF() * DISABLED_OPACITY), QIcon.Mode.Disabled)
+        white = QColor(Qt.GlobalColor.white)  # in a list, on the colour of the selection
+        result.addPixmap(_tinted(shape, white, tint.alphaF()), QIcon.Mode.Selected)
+    return result
+
+
+def _tinted(shape: QPixmap, colour: QColor, opacity: float) -> QPixmap:
+    ink = QColor(colour)
+    ink.setAlphaF(opacity)
+    result = QPixmap(shape)
+    painter = QPainter(result)
+    painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceIn)
+    painter.fillRect(result.rect(), ink)
+    painter.end()
+    return result
+
+
+@lru_cache(maxsize=2048)
+def _shape(name: str, side: int) -> QPixmap:
+    """What the icon covers, in black."""
+    result = QPixmap(side, side)
+    result.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(result)
+    _drawing(name).render(painter, QRectF(0, 0, side, side))
+    painter.end()
+    return result
+
+
+@lru_cache(maxsize=512)
+def _drawing(name: str) -> QSvgRenderer:
     from PySide6.QtSvg import QSvgRenderer  # 20 ms of import that the first frame can do without
 
-    tint = QColor(colour)
-    text = (ICONS / f"{name}.svg").read_text(encoding="utf-8")
-    renderer = QSvgRenderer(QByteArray(text.replace("currentColor", tint.name()).encode()))
-    result = QIcon()
-    for side in SIDES:
-        normal, disabled = QPixmap(side, side), QPixmap(side, side)
-        normal.fill(Qt.GlobalColor.transparent)
-        disabled.fill(Qt.GlobalColor.transparent)
-        painter = QPainter(normal)
-        # SVG colours have no alpha that QtSvg reads, so transparency is the painter's.
-        painter.setOpacity(tint.alphaF())
-        renderer.render(painter, QRectF(0, 0, side, side))
-        painter.end()
-        painter = QPainter(disabled)
-        painter.setOpacity(DISABLED_OPACITY)
-        painter.drawPixmap(0, 0, normal)
-        painter.end()
-        selected = QPixmap(normal)  # in a list, on the colour of the selection
-        painter = QPainter(selected)
-        painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceIn)
-        painter.fillRect(selected.rect(), Qt.GlobalColor.white)
-        painter.end()
-        result.addPixmap(normal, QIcon.Mode.Normal)
-        result.addPixmap(disabled, QIcon.Mode.Disabled)
-        result.addPixmap(selected, QIcon.Mode.Selected)
-    return result
+    return QSvgRenderer(QByteArray((ICONS / f"{name}.svg").read_bytes().replace(b"currentColor", b"#000000")))

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from PySide6.QtGui import QColor, QPalette
+from PySide6.QtWidgets import (
+    QDockWidget,
+    QListWidget,
+    QMainWindow,
+    QMenuBar,
+    QStatusBar,
+    QTabBar,
+    QToolBar,
+    QWidget,
+)
 
 from explorer.model.text import tr
 
@@ -156,7 +167,7 @@ def palette(theme: Theme) -> QPalette:
         QPalette.ColorRole.HighlightedText: "#10131a" if theme.dark else "#ffffff",
         QPalette.ColorRole.Link: theme.accent,
         QPalette.ColorRole.Light: "#3a4152" if theme.dark else "#ffffff",
-        QPalette.ColorRole.Midlight: "#2c3240" if theme.dark else "#eceff5",
+        QPalette.ColorRole.Midlight: theme.area_line,
         QPalette.ColorRole.Mid: theme.line,
         QPalette.ColorRole.Dark: "#0e1015" if theme.dark else "#9aa3b5",
         QPalette.ColorRole.Shadow: "#000000" if theme.dark else "#6b7385",
@@ -168,23 +179,35 @@ def palette(theme: Theme) -> QPalette:
     return p
 
 
-def style_sheet(theme: Theme) -> str:
-    """The little that a palette can not say."""
-    return f"""
-    QMainWindow::separator {{ background: {theme.line}; width: 3px; height: 3px; }}
-    QMainWindow::separator:hover {{ background: {theme.accent}; }}
-    QDockWidget {{ color: {theme.ink}; }}
-    QDockWidget::title {{
+def repolish(widgets: Iterable[QWidget]) -> None:
+    """Have what the style sheet speaks of take its colours from a new palette, which a new sheet would do in
+    ten times the time: it dresses every widget."""
+    for widget in widgets:
+        if isinstance(widget, DRESSED):
+            style = widget.style()
+            style.unpolish(widget)
+            style.polish(widget)
+            widget.update()
+
+
+DRESSED = (QMainWindow, QDockWidget, QMenuBar, QTabBar, QToolBar, QStatusBar, QListWidget)
+#: The little that a palette can not say.
+STYLE_SHEET = """
+    QMainWindow::separator { background: palette(mid); width: 3px; height: 3px; }
+    QMainWindow::separator:hover { background: palette(highlight); }
+    QDockWidget { color: palette(window-text); }
+    QDockWidget::title {
         /* Qt makes room for the upper padding twice and for no border: less below, or letters are cut */
-        background: {theme.window}; padding: 5px 8px 2px; border-bottom: 1px solid {theme.line};
-    }}
-    QToolTip {{ color: {theme.ink}; background: {theme.base}; border: 1px solid {theme.line}; padding: 3px; }}
-    QListWidget, QTextBrowser, QScrollArea {{ border: none; }}
-    QListWidget::item {{ padding: 3px; border-radius: 5px; }}
-    QListWidget::item:selected {{
-        background: {theme.accent}; color: {"#10131a" if theme.dark else "#ffffff"};
-    }}
-    QListWidget::item:hover:!selected {{ background: {theme.area_line}; }}
-    QToolBar {{ border-bottom: 1px solid {theme.line}; spacing: 2px; padding: 2px 6px; }}
-    QStatusBar::item {{ border: none; }}
-    """
+        background: palette(window); padding: 5px 8px 2px; border-bottom: 1px solid palette(mid);
+    }
+    QToolTip {
+        color: palette(tooltip-text); background: palette(tooltip-base);
+        border: 1px solid palette(mid); padding: 3px;
+    }
+    QListWidget, QTextBrowser, QScrollArea { border: none; }
+    QListWidget::item { padding: 3px; border-radius: 5px; }
+    QListWidget::item:selected { background: palette(highlight); color: palette(highlighted-text); }
+    QListWidget::item:hover:!selected { background: palette(midlight); }
+    QToolBar { border-bottom: 1px solid palette(mid); spacing: 2px; padding: 2px 6px; }
+    QStatusBar::item { border: none; }
+"""

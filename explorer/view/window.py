@@ -46,7 +46,7 @@ from explorer.view.on_canvas import OnCanvas
 from explorer.view.panels import PANELS, Panel, load_panels
 from explorer.view.panels.gallery import StartPage
 from explorer.view.settings import Settings
-from explorer.view.theme import THEMES, Theme, palette, style_sheet
+from explorer.view.theme import STYLE_SHEET, THEMES, Theme, palette, repolish
 from scenes.scene import SceneError
 
 if TYPE_CHECKING:
@@ -167,11 +167,16 @@ class Window(QMainWindow):
         """Style, colours and letters of the application."""
         app = QApplication.instance()
         assert isinstance(app, QApplication)
-        app.setStyle("Fusion")
-        app.setPalette(palette(self.theme))
         set_interface_scale(self.settings.text_size / 100 * self.theme.lettering)
-        app.setFont(ui_font(13))
-        app.setStyleSheet(style_sheet(self.theme))
+        dressed, letters = app.styleSheet() == STYLE_SHEET, ui_font(13)
+        if not dressed:
+            app.setStyle("Fusion")
+        app.setPalette(palette(self.theme))
+        if dressed and app.font() == letters:
+            repolish(app.allWidgets())
+        else:
+            app.setFont(letters)
+            app.setStyleSheet(STYLE_SHEET)
 
     # Following the session
 
@@ -526,6 +531,8 @@ class Window(QMainWindow):
             if typing and event.key() in CURSOR_KEYS:
                 event.accept()
                 return True
+        if event.type() == QEvent.Type.DevicePixelRatioChange:
+            self._build()  # icons are as sharp as the screen that the window has come to
         return super().event(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,15 +96,20 @@ def _kept_rows(metric: Metric, t: Template) -> tuple[list[Separation], list[Equa
 
 def _place_loose(t: Template, y: np.ndarray, half: np.ndarray) -> None:
     """Boxes without edges go above or below the first rank, where the picture grows less."""
-    everything = [i for layer in t.layers for i in layer]
+
+    def extent(boxes: Iterable[int]) -> tuple[float, float]:
+        several = list(boxes)
+        return min((y[i] - half[i] for i in several), default=0.0), max(
+            (y[i] + half[i] for i in several), default=0.0
+        )
+
+    low, high = extent(t.layers[0])  # of the first rank
+    top, bottom = extent(i for layer in t.layers for i in layer)
     for i in t.loose:
-        first = [j for j in (*t.layers[0], *t.loose[: t.loose.index(i)])]
-        low = min((y[j] - half[j] for j in first), default=0.0) - GAP_Y - half[i]
-        high = max((y[j] + half[j] for j in first), default=0.0) + GAP_Y + half[i]
-        top = min(y[j] - half[j] for j in everything)
-        bottom = max(y[j] + half[j] for j in everything)
-        y[i] = low if top - (low - half[i]) < high + half[i] - bottom else high
-        everything.append(i)
+        above, below = low - GAP_Y - half[i], high + GAP_Y + half[i]
+        y[i] = above if top - (above - half[i]) < below + half[i] - bottom else below
+        low, high = min(low, y[i] - half[i]), max(high, y[i] + half[i])
+        top, bottom = min(top, low), max(bottom, high)
 
 
 def _wishes(metric: Metric, t: Template) -> tuple[list[Attraction], list[Equality], list[Equality]]:

@@ -13,7 +13,7 @@ from explorer.model.text import tr
 from explorer.view.panels import Panel
 from explorer.view.panels.lab.plot import Line, line_colours, make_plot, show_range
 from explorer.view.panels.lab.view import View, fill
-from explorer.view.panels.lab.worker import ProgressMark, Worker
+from explorer.view.worker import ProgressMark, Worker
 
 
 class CarouselView(View):

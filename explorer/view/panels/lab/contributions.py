@@ -24,7 +24,7 @@ from explorer.model.text import tr
 from explorer.view.panels import Panel
 from explorer.view.panels.lab.charts import Bars, HeatMap
 from explorer.view.panels.lab.view import View, choose, fill
-from explorer.view.panels.lab.worker import ProgressMark, Worker
+from explorer.view.worker import ProgressMark, Worker
 
 WRITTEN_OUT = 4  # terms, at most
 

@@ -17,7 +17,7 @@ from explorer.model.text import tr
 from explorer.view.panels import Panel
 from explorer.view.panels.lab.plot import Line, make_plot
 from explorer.view.panels.lab.view import View, choose, fill
-from explorer.view.panels.lab.worker import ProgressMark, Worker
+from explorer.view.worker import ProgressMark, Worker
 
 ALL = -1  # every leaf
 AT_ONCE = 500_000  # computed nodes that may be asked for without a click: about a second

@@ -13,7 +13,7 @@ from explorer.view.panels import Panel
 from explorer.view.panels.lab.charts import Bars, HeatMap
 from explorer.view.panels.lab.radius import RadiusSlider
 from explorer.view.panels.lab.view import View, fill
-from explorer.view.panels.lab.worker import ProgressMark, Worker
+from explorer.view.worker import ProgressMark, Worker
 
 
 class JacobianView(View):

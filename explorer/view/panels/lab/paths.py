@@ -24,7 +24,7 @@ from explorer.model.text import tr
 from explorer.view.fonts import ui_font
 from explorer.view.panels import Panel
 from explorer.view.panels.lab.view import View, choose, fill
-from explorer.view.panels.lab.worker import ProgressMark, Worker
+from explorer.view.worker import ProgressMark, Worker
 
 MOST_FACTORS = 60  # written out in one row
 AT_ONCE = 500  # nodes of a graph that is searched without a thread

@@ -65,6 +65,13 @@ class Worker(QObject):
             self._number += 1  # what it may still have sent is not wanted
             self.advanced.emit(1.0)
 
+    def give_up(self) -> None:
+        """Want no answer any more; what runs may go on, as some work can not be stopped."""
+        self._waiting = None
+        self._stop.set()
+        self._thread = None
+        self._number += 1
+
     def _run(self, work: Work, number: int, stop: Event) -> None:
         told = monotonic()
 
