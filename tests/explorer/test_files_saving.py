@@ -246,6 +246,15 @@ def test_killed_while_saving():
     assert json.loads(careless.stdout)["lost"] >= 3, "without care files do get lost"
 
 
+@pytest.mark.parametrize("notes", ['a","b', ',\n"\n","\n\\n', "\n\n", "\u2028\n\x85x"], ids=repr)
+def test_a_line_of_the_notes_is_a_line_of_the_file(state, notes):
+    data = encode(replace(state, notes=notes))
+    bare = encode(replace(state, notes=""))
+    kept = decode(data, "x").state.notes
+    assert kept == notes.replace("\x85", "")
+    assert data.count(b"\n") - bare.count(b"\n") == (notes.count("\n") + 3 if "\n" in notes else 1)
+
+
 # Autosave
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer.model.files import FileError, decode, encode, faults, load
+from explorer.model.files import FileError, decode, encode, faults, load, reading
 from explorer.model.session import State
 from scenes import SCENES
 from tests.explorer.scene_documents import HEAD
@@ -331,6 +331,9 @@ def test_a_hostile_file_ends_in_one_sentence(tmp_path, name):
     assert error.code == code, str(error)
     assert str(error).startswith("hostile.backstep")
     assert str(tmp_path) not in str(error)
+    with pytest.raises(FileError) as caught:
+        reading.check(data, path.name)
+    assert str(caught.value) == str(error), "a save would not be told the same"
     found = faults(path)
     assert code in {fault.code for fault in found}
     assert len(found) <= 100

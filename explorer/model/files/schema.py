@@ -6,11 +6,9 @@ next. A changed format is a new set, a new entry and a corpus of real files, nev
 
 from __future__ import annotations
 
-import binascii
 import contextlib
 import math
 import re
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
@@ -401,13 +399,13 @@ def to_array(array: Array1) -> np.ndarray:
     assert array.b64 is not None
     wanted = size * _SIZES[array.dtype]
     length = sum(map(len, array.b64))
-    if length != -(-wanted // 3) * 4 or any(len(line) > LIMITS.line for line in array.b64):
+    if length != -(-wanted // 3) * 4 or max(map(len, array.b64), default=0) > LIMITS.line:
         problem = tr("expected {count} characters in lines of {line}, found {found}")
         problem = problem.format(count=-(-wanted // 3) * 4, line=LIMITS.line, found=length)
         raise Problem("invalid", problem, ".b64")
     try:
-        content = binascii.a2b_base64("".join(array.b64), strict_mode=True)
-    except ValueError:  # binascii.Error is one too
+        content = msgspec.convert("".join(array.b64), bytes)
+    except msgspec.ValidationError:
         raise Problem("invalid", tr("this is not base64"), ".b64") from None
     if len(content) != wanted:
         problem = tr("the shape asks for {count} bytes, found {found}")
@@ -452,7 +450,7 @@ def from_array(value: Any) -> dict[str, Any]:
         # a NaN with a sign or a payload has no word of its own
         if np.array([_WORDS.get(x, x) for x in data], dtype="<" + dtype).tobytes() == content:
             return Inline(head | {"data": data})
-    text = b64encode(content).decode("ascii")
+    text = msgspec.to_builtins(content)  # base64, in a third of the time that Python's own takes
     return head | {"b64": [text[i : i + LIMITS.line] for i in range(0, len(text), LIMITS.line)]}
 
 
@@ -484,10 +482,10 @@ def _write(value: Any, newline: bytes, parts: list[bytes]) -> None:
         return
     if isinstance(value, dict) and value and not isinstance(value, Inline):
         entries, brackets = ((msgspec.json.encode(str(k)) + b": ", v) for k, v in value.items()), b"{}"
-    elif isinstance(value, list) and value and isinstance(value[0], str | bytes):  # lines, as they are
+    elif isinstance(value, list) and value and isinstance(value[0], str | Struct):  # lines, thousands of them
         inner = newline + b" "
-        items = (x if isinstance(x, bytes) else msgspec.json.encode(x) for x in value)
-        parts.append(b"[" + inner + (b"," + inner).join(items) + newline + b"]")
+        lines = msgspec.json.Encoder().encode_lines(value)  # a line break inside of a text is \n by now
+        parts.append(b"[" + inner + lines[:-1].replace(b"\n", b"," + inner) + newline + b"]")
         return
     elif isinstance(value, list) and value and isinstance(value[0], dict):
         entries, brackets = ((b"", item) for item in value), b"[]"

@@ -16,7 +16,7 @@ from explorer.model.files.atomic import Snapshot, write_atomic
 from explorer.model.files.limits import FileError, clean, clean_text, clean_title, uncollected
 from explorer.model.files.reading import (
     camera,
-    decode,
+    check,
     file_name,
     moment,
     reason,
@@ -104,7 +104,7 @@ def save(
     data = b""
     try:
         data = encode(state, **extras)
-        decode(data, name)
+        check(data, name)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise _recovery(path, data or anyhow(state, extras), error) from None
     return _write(path, data)
