@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from threading import Thread
 
 from PySide6.QtCore import QCoreApplication, Qt, QTimer
 from PySide6.QtWidgets import QApplication
@@ -12,8 +13,11 @@ from explorer.system import use_utf8
 from explorer.view.dialogs import install_qt_translation
 from explorer.view.fonts import load_fonts, ui_font
 from explorer.view.icons import app_icon
+from explorer.view.panels.lab import load_charts
 from explorer.view.settings import Settings
 from explorer.view.window import Window
+
+CHARTS_AFTER = 1500  # milliseconds from the start, when the scene has been looked at
 
 
 def make_application() -> QApplication:
@@ -58,4 +62,5 @@ def run(target: str | None = None, language: str | None = None, theme: str | Non
     window.show()
     QTimer.singleShot(0, window.keeping.offer_recovery)
     QTimer.singleShot(0, window.offer_tour)
+    QTimer.singleShot(CHARTS_AFTER, lambda: Thread(target=load_charts, name="charts").start())
     return app.exec()

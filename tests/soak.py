@@ -438,16 +438,9 @@ def hour(minutes, seed=0):
     Every minute the window shows the same small scene, so that what is measured is what stays behind. The
     first third, at most ten minutes, is for what is made once: pictures of scenes, letters, plots.
     """
-    from explorer.app import make_application
-    from explorer.view.settings import Settings
-    from explorer.view.window import Window
-    from tests.view.monkey import Monkey, turn_round
+    from tests.view.monkey import Monkey, turn_round, window_of_its_own
 
-    make_application()
-    with tempfile.TemporaryDirectory() as place:
-        window = Window(settings=Settings(str(Path(place, "settings.ini"))), keep_in=Path(place, "kept"))
-        window.show()
-        window.open_scene("bptt")
+    with window_of_its_own() as window:
         monkey = Monkey(window, seed, every=50, rest=0.08)  # some ten events a second
         begun, curve = time.monotonic(), []
         while len(curve) <= minutes:
@@ -461,7 +454,6 @@ def hour(minutes, seed=0):
             gc.collect()
             curve.append(round(resident(), 1))
             print(f"minute {len(curve) - 1}: {curve[-1]} MB after {monkey.count} events", flush=True)
-        window.close()
     return {"events": monkey.count, "MB": curve, "growth, MB": growth(curve), "slowest": monkey.slowest}
 
 

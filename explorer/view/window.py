@@ -367,6 +367,8 @@ class Window(QMainWindow):
         self._set_motion()
         self.theme = self._chosen_theme()
         before = interface_scale()
+        for panel in self.panels.values():
+            panel.clear()
         self._dress()
         self._build()
         if interface_scale() != before and self.desk.arranged:
@@ -421,10 +423,8 @@ class Window(QMainWindow):
         self.front_panel(id).focus()
 
     def front_panel(self, id: str) -> Panel:
-        panel = self.panels[id]
-        panel.show()
-        panel.raise_()
-        return panel
+        self.panels[id].show_panel()
+        return self.panels[id]
 
     # Finding
 

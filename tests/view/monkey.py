@@ -1,16 +1,19 @@
 """A monkey at the window: random real events, after each of which everything must still hold.
 
-Used by `test_monkey` and by `python -m tests.soak hour`. The same seed gives the same events.
+Used by `test_monkey` and by `python -m tests.soak hour`; `python -m tests.view.monkey SEED COUNT` lets it
+loose on a window of its own. The same seed gives the same events.
 """
 
 import random
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, QtMsgType, qInstallMessageHandler
@@ -18,11 +21,15 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from explorer.app import make_application
 from explorer.model.actions import ACTIONS
 from explorer.model.session import PASSING
 from explorer.model.state import State
 from explorer.model.text import LANGUAGES
+from explorer.view.panels.lab import load_charts
+from explorer.view.settings import Settings
 from explorer.view.theme import THEMES
+from explorer.view.window import Window
 from scenes import SCENES
 from tests.soak import same
 
@@ -242,3 +249,31 @@ class Monkey:
     def run(self, count: int) -> None:
         for _ in range(count):
             self.act()
+
+
+@contextmanager
+def window_of_its_own() -> Iterator[Window]:
+    """A window as it is some seconds after the start, with a small scene and settings of its own."""
+    make_application()
+    load_charts()
+    with tempfile.TemporaryDirectory() as place:
+        window = Window(settings=Settings(str(Path(place, "settings.ini"))), keep_in=Path(place, "kept"))
+        window.resize(1280, 720)
+        window.show()
+        window.open_scene("bptt")
+        turn_round()
+        yield window
+        window.hide()  # not closed: that asks whether to save
+
+
+def main(seed: int, count: int) -> None:
+    with window_of_its_own() as window:
+        monkey = Monkey(window, seed, every=25)
+        monkey.run(count)
+        assert window.session.recording is not None and set(monkey.done) == set(EVENTS)
+    seconds, after = monkey.slowest
+    print(f"{monkey.count} events; the slowest, {after}, took {seconds:.2f} s")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

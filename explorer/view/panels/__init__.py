@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import shiboken6
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDockWidget, QWidget
 
@@ -33,6 +34,7 @@ class Panel(QDockWidget):
         self.host = window
         self.setWindowTitle(tr(self.heading))
         self.setMinimumWidth(200)
+        self.toggleViewAction().triggered.connect(lambda on: self.show_panel() if on else None)
 
     @property
     def session(self) -> Session:
@@ -41,6 +43,11 @@ class Panel(QDockWidget):
     @property
     def theme(self) -> Theme:
         return self.host.theme
+
+    def clear(self) -> None:
+        """Let go of the content at once: what is made anew need not be dressed once more before."""
+        if (old := self.widget()) is not None:
+            shiboken6.delete(old)
 
     def rebuild(self) -> None:
         """Make the content anew, in the present language and theme."""

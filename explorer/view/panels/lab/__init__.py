@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 VIEWS = ("flow", "contributions", "paths", "jacobian", "carousel", "proofs", "check")
 EVERYTHING = frozenset({"everything", "recording", "trace", "layout", "selection", "t"})
-WIDE = 440  # pixels that the views want
 
 
 @panel("lab", "Gradient lab", Qt.DockWidgetArea.RightDockWidgetArea)
 class Lab(Panel):
     """A tab for every view; hidden until somebody asks for one."""
+
+    wide = 440
 
     def __init__(self, window: Window) -> None:
         super().__init__(window)
@@ -35,6 +36,11 @@ class Lab(Panel):
         self.views: dict[str, View] = {}
         self._missed: dict[str, frozenset[str]] = {}  # by each view while it was not seen
         self.hide_at_first()
+
+    def clear(self) -> None:
+        self.release()
+        self.views = {}
+        super().clear()
 
     def build(self) -> QWidget:
         self.release()
@@ -71,10 +77,7 @@ class Lab(Panel):
     def show_view(self, id: str) -> None:
         """Open the lab at one view."""
         self.tabs.setCurrentIndex(VIEWS.index(id))
-        self.show()
-        self.raise_()
-        if not self.isFloating() and self.width() < WIDE:
-            self.host.desk.resizeDocks([self], [WIDE], Qt.Orientation.Horizontal)
+        self.show_panel()
 
     def refresh(self, changed: frozenset[str]) -> None:
         for id, view in self.views.items():
@@ -116,6 +119,14 @@ class Lab(Panel):
         missed = self._missed.pop(id, frozenset())
         if missed:
             self.views[id].refresh(missed)
+
+
+def load_charts() -> None:
+    """Have at hand what the views draw with: half a second of import that the first frame does without. Done
+    in a thread after it, the first look at the lab does without as well."""
+    import pyqtgraph  # noqa: F401
+
+    view_classes()
 
 
 def view_classes() -> dict[str, type[View]]:
