@@ -23,9 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words == ["--version"]:
-        from explorer.model.version import version
+        from explorer.model.version import VERSION
 
-        print(f"backstep {version()}")
+        print(f"backstep {VERSION}")
         return 0
     if not speaks_unicode() and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -128,9 +128,10 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
 def _common(parser: argparse.ArgumentParser) -> None:
     from explorer.model.text import LANGUAGES
-    from explorer.model.version import version
 
-    parser.add_argument("--version", action="version", version=f"backstep {version()}")
+    from explorer.model.version import VERSION
+
+    parser.add_argument("--version", action="version", version=f"backstep {VERSION}")
     parser.add_argument("--debug", action="store_true", help=tr("show where an error comes from"))
     parser.add_argument("--lang", choices=tuple(LANGUAGES), help=tr("language (default: the system's)"))
     parser.add_argument("--theme", choices=("light", "dark", "projector"), help=tr("colours"))

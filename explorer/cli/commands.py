@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import fnmatch
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -68,6 +69,7 @@ def open_window(options: argparse.Namespace) -> int:
             tr("there is no display for a window; `backstep render SCENE --out FILE` draws without one")
         )
     _need_qt()
+    gc.disable()  # nothing that is made at the start is garbage; `run` enables it again
     from explorer.app import run
 
     return run(options.target, options.lang, options.theme)

@@ -13,6 +13,7 @@ from math import floor
 import numpy as np
 
 from autograd import Order, Step, Trace
+from explorer.model.arrays import distinct
 from explorer.model.layout import Layout
 
 GHOST, COMPUTING, DONE = 0, 1, 2
@@ -118,7 +119,7 @@ class _Wiring:
         hidden = np.flatnonzero(boxes.scopes[near] >= 0)
         node_of_item = np.array([i.node for i in items], dtype=np.int64)
         count = len(self.order.forward_step)
-        pairs = np.unique(near[hidden] * count + node_of_item[hidden])
+        pairs = distinct(near[hidden] * count + node_of_item[hidden])
         box, node = (
             np.concatenate([single, pairs // count]),
             np.concatenate([boxes.nodes[single], pairs % count]),
@@ -195,7 +196,7 @@ class _Index:
     """Which values stand beside a key, each once and in order."""
 
     def __init__(self, keys: np.ndarray, values: np.ndarray) -> None:
-        pairs = np.unique(np.stack([keys, values], axis=1), axis=0)
+        pairs = distinct(np.stack([keys, values], axis=1), axis=0)
         self._keys, self._values = pairs[:, 0], pairs[:, 1]
 
     def __getitem__(self, key: int) -> np.ndarray:

@@ -25,7 +25,7 @@ from explorer.model import text
 from explorer.model.files import Recoverable, discard
 from explorer.model.files.limits import clean
 from explorer.model.text import tr
-from explorer.model.version import version
+from explorer.model.version import VERSION
 from scenes import SCENES
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def show_about(window: Window) -> None:
     box = QMessageBox(window)
     box.setWindowTitle(tr("About Backstep"))
     box.setTextFormat(Qt.TextFormat.PlainText)
-    box.setText(f"Backstep {version()}")
+    box.setText(f"Backstep {VERSION}")
     box.setInformativeText(
         tr("Watch back-propagation happen, step by step.")
         + "\n\n"

@@ -15,6 +15,7 @@ from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPen
 
 from autograd import Graph
+from explorer.model.arrays import distinct
 from explorer.model.frame import GHOST, Frame
 from explorer.model.layout import Layout
 from explorer.view.theme import Theme
@@ -70,7 +71,7 @@ def _found(layout: Layout, parts: np.ndarray | None, zoom: float) -> _Seen:
     areas = areas[_extent(area_rects(layout)[areas]) > 2 * pixel]
     corners = area_rects(layout)[areas]
     depths = np.array([layout.areas[k].depth for k in areas.tolist()], dtype=np.int64)
-    by_depth = {d: corners[depths == d] for d in np.unique(depths).tolist()}
+    by_depth = {d: corners[depths == d] for d in distinct(depths).tolist()}
     edges = within(layout.edge_rects, parts, out)
     edges = edges[_extent(layout.edge_rects[edges]) >= pixel]  # shorter ones are hidden by their boxes
     boxes = within(layout.rects, parts, out)

@@ -83,8 +83,6 @@ class Menus:
             q.setStatusTip(tr(action.tip))
             keys = f" ({', '.join(action.keys)})" if action.keys else ""
             q.setToolTip(f"{tr(action.title)}{keys}\n{tr(action.tip)}")
-            if action.icon:
-                q.setIcon(icon(action.icon, window.theme.ink))
             q.triggered.connect(lambda _=False, a=action: window.run(a))
             if action.on_canvas:
                 q.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
@@ -92,8 +90,15 @@ class Menus:
             (window.canvas if action.on_canvas else window).addAction(q)
             self.actions[action.id] = q
 
+    def drawn(self, id: str) -> QAction:
+        """An action with its icon, which is drawn when it is first to be seen."""
+        q, name = self.actions[id], ACTIONS[id].icon
+        if name and q.icon().isNull():
+            q.setIcon(icon(name, self.window.theme.ink))
+        return q
+
     def _build_menus(self) -> None:
-        bar, ink = self.window.menuBar(), self.window.theme.ink
+        bar = self.window.menuBar()
         bar.clear()
         for old in bar.findChildren(QMenu, options=Qt.FindChildOption.FindDirectChildrenOnly):
             old.deleteLater()  # with those inside
@@ -110,15 +115,15 @@ class Menus:
             menu = QMenu(titles[name], bar)  # one that Qt makes would never be let go of
             bar.addMenu(menu)
             menu.setToolTipsVisible(True)
-            for action in ACTIONS.values():
-                if action.menu != name:
-                    continue
+            offered = [action for action in ACTIONS.values() if action.menu == name]
+            menu.aboutToShow.connect(lambda offered=offered: [self.drawn(action.id) for action in offered])
+            for action in offered:
                 if action.separate:
                     menu.addSeparator()
                 menu.addAction(self.actions[action.id])
                 if action.id == "open_file":
                     self.recent = QMenu(tr("Open recent"), menu)
-                    self.recent.setIcon(icon("recent", ink))
+                    self.recent.setIcon(icon("recent", self.window.theme.ink))
                     menu.addMenu(self.recent)
                     self.recent.aboutToShow.connect(self._fill_recent)
             if name == "View":
@@ -164,12 +169,12 @@ class Menus:
         bar.setWindowTitle(tr("Tools"))
         for name in TOOLBAR:
             if name:
-                bar.addAction(self.actions[name])
+                bar.addAction(self.drawn(name))
             else:
                 bar.addSeparator()
         spacer = QWidget()
         spacer.setSizePolicy(spacer.sizePolicy().Policy.Expanding, spacer.sizePolicy().Policy.Preferred)
         bar.addWidget(spacer)
         for name in TOOLBAR_END:
-            bar.addAction(self.actions[name])
+            bar.addAction(self.drawn(name))
         window.addToolBar(bar)

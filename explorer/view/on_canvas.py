@@ -193,7 +193,7 @@ class OnCanvas:
     def _action(self, name: str, menu: QMenu) -> QAction | None:
         """The window's own action; on another canvas one of the same words, without its key."""
         if self.canvas is self.window.canvas:
-            return self.window.menus.actions[name]
+            return self.window.menus.drawn(name)
         if name in OF_THE_WINDOW:
             return None
         action = ACTIONS[name]

@@ -59,7 +59,8 @@ def draw_here(into: Path, theme: str, language: str) -> None:
 
     def save(view, widget):
         app.processEvents()
-        while any(scenes.isVisible() and scenes.waiting for scenes in window.findChildren(SceneList)):
+        lists = window.findChildren(SceneList)
+        while any(scenes.waiting and not scenes.visibleRegion().isEmpty() for scenes in lists):
             app.processEvents()  # thumbnails come one by one
         app.processEvents()
         image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)

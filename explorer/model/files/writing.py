@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from explorer.model import version
 from explorer.model.files import graphs, schema
 from explorer.model.files.atomic import Snapshot, write_atomic
 from explorer.model.files.limits import FileError, clean, clean_text, clean_title, uncollected
@@ -27,7 +28,6 @@ from explorer.model.files.reading import (
 from explorer.model.files.schema import FORMAT, MIN_READER, VERSION
 from explorer.model.state import Breakpoint, Recipe, State, UserChapter
 from explorer.model.text import tr
-from explorer.model.version import version
 from explorer.model.whole import OWN, Whole
 from scenes import SCENES
 
@@ -69,7 +69,7 @@ def encode(
         "clamps": {key: schema.from_array(value) for key, value in state.clamps.items()},
         "trained": {key: schema.from_array(value) for key, value in state.trained.items()},
     }
-    head = {"format": FORMAT, "version": VERSION, "min_reader": MIN_READER, "app": version()}
+    head = {"format": FORMAT, "version": VERSION, "min_reader": MIN_READER, "app": version.VERSION}
     written = {name: value for name, value in sections.items() if value}
     return schema.pretty(head | {"scene": state.scene} | written)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from explorer.model.arrays import distinct
 from explorer.model.layout.order import MANY
 from explorer.model.layout.template import TIME, End, Path, Piece, Template, star
 
@@ -172,7 +173,7 @@ class _Cut:
         # what one source has in one scope, by number; of several sources the latest comes first
         code = scope * (len(t.items) + 1) + len(t.items) - source[edge]
         entries, first, entry = np.unique(code, return_index=True, return_inverse=True)
-        ways = np.unique(entry * (int(way.max()) + 1) + way)
+        ways = distinct(entry * (int(way.max()) + 1) + way)
         of_entry, one_way = np.divmod(ways, int(way.max()) + 1)
         starts = np.searchsorted(of_entry, np.arange(len(entries) + 1)).tolist()
         many: dict[tuple[int, ...], int] = {}

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autograd import Graph
+from explorer.model.arrays import distinct
 from explorer.model.layout.template import TIME, Path, common, star
 
 
@@ -157,7 +158,7 @@ class Tree:
         flat, ends = self.graph.edges()
         consumers = np.repeat(np.arange(len(self.graph)), np.diff(ends))
         ways: dict[Path, set[bool]] = defaultdict(set)
-        for pair in np.unique(scope_of[flat] * len(paths) + scope_of[consumers]).tolist():
+        for pair in distinct(scope_of[flat] * len(paths) + scope_of[consumers]).tolist():
             (a, k), (b, n) = ((paths[x], steps[x]) for x in divmod(pair, len(paths)))
             if 0 < k == n and a[:k] == b[:k] and a[k] != b[k]:
                 ways[a[:k]].add(int(b[k][2:]) < int(a[k][2:]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QIcon, QImage, QPainter, QPixmap, QShowEvent
+from PySide6.QtGui import QIcon, QImage, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -136,13 +136,14 @@ class SceneList(QListWidget):
         pixmap.fill(Qt.GlobalColor.transparent)
         return pixmap
 
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        self._draw_next.start()
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if self.waiting and not self._draw_next.isActive():
+            self._draw_next.start()
 
     def _draw_one(self) -> None:
         """One thumbnail per turn of the event loop, so that the window answers meanwhile."""
-        if not self.waiting or not self.isVisible():
+        if not self.waiting or self.visibleRegion().isEmpty():  # closed, or behind another tab
             self._draw_next.stop()
             return
         item, scene = self.waiting.pop(0)
