@@ -128,7 +128,6 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
 def _common(parser: argparse.ArgumentParser) -> None:
     from explorer.model.text import LANGUAGES
-
     from explorer.model.version import VERSION
 
     parser.add_argument("--version", action="version", version=f"backstep {VERSION}")
