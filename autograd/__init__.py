@@ -86,7 +86,7 @@ from autograd.ops import (
     var,
     where,
 )
-from autograd.plan import Plan
+from autograd.plan import Plan, Snapshot
 from autograd.trace import Arrival, Order, Step, Trace
 
 __all__ = [
@@ -101,6 +101,7 @@ __all__ = [
     "Path",
     "Plan",
     "ScalarPlan",
+    "Snapshot",
     "Step",
     "Tensor",
     "Trace",

@@ -16,7 +16,7 @@ import numpy as np
 
 from autograd.graph import Graph, Tensor
 from autograd.narrow import NarrowPlan
-from autograd.plan import Everything, Plan
+from autograd.plan import Everything, Plan, scalar_snapshots
 from autograd.tape import Bound, Tape
 
 NOTHING, SEED = 0, 1  # rows of the flows that are no edge: a zero, and the output's own gradient
@@ -91,10 +91,7 @@ class ScalarPlan:
     def everything(self) -> Everything:
         """The values and the gradients of all nodes, as arrays of shape ()."""
         values, grads = self._values[self._place], self._grads[self._place]
-        needs = self.graph.needs_grad
-        return tuple(map(np.array, values)), tuple(
-            np.array(g) if n else None for g, n in zip(grads, needs, strict=True)
-        )
+        return scalar_snapshots(values, grads, self.graph.needs_grad)
 
     def contribution(self, node: int, slot: int) -> float | None:
         """What `node` sent to its input `slot`; None where no gradient flows."""

@@ -70,9 +70,11 @@ class Graph:
         self._ends = array("i", [0])  # those of node i are _edges[_ends[i] : _ends[i + 1]]
         self._scalars = array("d")  # values of shape (); where it is another, the value is in _tensors
         self._tensors: dict[int, np.ndarray] = {}
-        self._grads: list[np.ndarray | None] = []
+        self._adopted: Sequence[np.ndarray] | None = None  # values of what is computed, where a plan did it
+        self._grads: Sequence[np.ndarray | None] = []
         self._contributions: Sequence[tuple[np.ndarray | None, ...]] = []
         self._attrs: dict[int, dict[str, Any]] = {}
+        self.renamings = 0  # how often a node was given a name after it was recorded
         self._names: dict[int, str] = {}
         self._kinds: dict[int, str] = {}
         self._places = array("i")  # node -> its row in _known_places
@@ -109,8 +111,10 @@ class Graph:
     @property
     def grads(self) -> list[np.ndarray | None]:
         """∂output/∂node after `backward`; None before it and for what needs no gradient."""
-        self._grads.extend([None] * (len(self) - len(self._grads)))
-        return self._grads
+        grads = self._grads if isinstance(self._grads, list) else list(self._grads)
+        grads.extend([None] * (len(self) - len(grads)))
+        self._grads = grads
+        return grads
 
     @property
     def contributions(self) -> Sequence[tuple[np.ndarray | None, ...]]:
@@ -160,6 +164,7 @@ class Graph:
 
     def scalar_values(self) -> np.ndarray | None:
         """The values of all nodes, shape (N,), when every one is a scalar; else None."""
+        self._settle()
         return None if self._tensors else np.array(self._scalars)
 
     def with_attrs(self) -> list[int]:
@@ -202,6 +207,8 @@ class Graph:
 
     def _value(self, i: int) -> np.ndarray:
         """A value as an array; that of a scalar can not be written to, as it would change nothing."""
+        if self._adopted is not None and i < len(self._adopted) and self.ops[i] is not None:
+            return self._adopted[i]
         found = self._tensors.get(i)
         if found is None:
             found = np.array(self._scalars[i])
@@ -210,10 +217,20 @@ class Graph:
 
     def _set(self, i: int, value: np.ndarray) -> None:
         """Replace a value by one of the same shape."""
+        if self.ops[i] is not None:
+            self._settle()
         if value.ndim:
             self._tensors[i] = value
         else:
             self._scalars[i] = float(value)
+
+    def _settle(self) -> None:
+        """Have values of its own again, not those that a plan keeps."""
+        if self._adopted is not None:
+            values, self._adopted = self._adopted, None
+            for i, value in enumerate(values):
+                if self.ops[i] is not None:
+                    self._set(i, value)
 
     def _go_to(self, scope: tuple[str, ...], time: int | None, time_depth: int) -> None:
         """What is recorded from now on belongs to that scope and time step."""
@@ -244,10 +261,10 @@ class Graph:
         grads: Sequence[np.ndarray | None],
         contributions: Sequence[tuple[np.ndarray | None, ...]],
     ) -> None:
-        """Take over what a plan of this graph computed: one entry per node."""
-        for i, (op, value) in enumerate(zip(self.ops, values, strict=True)):
-            self._set(i, value.copy() if op is None else value)  # a leaf may be written to in place
-        self._grads, self._contributions = list(grads), contributions
+        """Take over what a plan of this graph computed: one entry per node, asked for when it is needed."""
+        for i in self._kinds:
+            self._set(i, values[i].copy())  # a leaf may be written to in place
+        self._adopted, self._grads, self._contributions = values, grads, contributions
 
     def altered(
         self,
@@ -265,6 +282,7 @@ class Graph:
         from autograd.ops import OPS  # it records into graphs, so it can not be loaded before them
 
         clamps = clamps or {}
+        self._settle()
         for node, slot in cuts:
             if not (0 <= node < len(self) and 0 <= slot < len(self.inputs[node])):
                 raise ValueError(f"there is no edge ({node}, {slot}) to cut")
@@ -306,11 +324,11 @@ class Graph:
     @contextmanager
     def preserved(self) -> Iterator[None]:
         """Afterwards, values, gradients and contributions are what they were before."""
-        before = self._scalars[:], dict(self._tensors), self._grads, self._contributions
+        before = self._scalars[:], dict(self._tensors), self._adopted, self._grads, self._contributions
         try:
             yield
         finally:
-            self._scalars, self._tensors, self._grads, self._contributions = before
+            self._scalars, self._tensors, self._adopted, self._grads, self._contributions = before
 
     def backward(self, output: Tensor | int, seed: Any = None) -> None:
         """Gradients of `output` with respect to every node, and what flowed over each edge.
@@ -411,6 +429,7 @@ class Tensor:
     @name.setter
     def name(self, name: str) -> None:
         self.graph._names[self.id] = name
+        self.graph.renamings += 1
 
     def named(self, name: str) -> Tensor:
         """Give the node a name and return the same handle."""
@@ -446,7 +465,8 @@ class Tensor:
     @property
     def grad(self) -> np.ndarray | None:
         """∂output/∂this after `backward`; None before it, and for what needs no gradient."""
-        return self.graph.grads[self.id]
+        grads = self.graph._grads
+        return grads[self.id] if self.id < len(grads) else None
 
     @property
     def contributions(self) -> tuple[np.ndarray | None, ...]:

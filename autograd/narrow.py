@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from autograd.graph import Graph, Tensor
+from autograd.plan import Everything, scalar_snapshots
 
 # how many inputs; a sum of two hands its gradient on; of some inputs, not all of them get one
 ONE, TWO, MANY, SUM, SOME = 1, 2, 3, 4, 5
@@ -65,11 +66,9 @@ class NarrowPlan:
         """Its gradient; None for a node that needs none."""
         return self._grads[node] if self.graph.needs_grad[node] else None
 
-    def everything(self) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray | None, ...]]:
+    def everything(self) -> Everything:
         """The values and the gradients of all nodes, as arrays of shape ()."""
-        needs = self.graph.needs_grad
-        grads = (np.array(g) if n else None for g, n in zip(self._grads, needs, strict=True))
-        return tuple(map(np.array, self._values)), tuple(grads)
+        return scalar_snapshots(np.array(self._values), np.array(self._grads), self.graph.needs_grad)
 
     def contribution(self, node: int, slot: int) -> float | None:
         """What `node` sent to its input `slot`, computed on demand; None where no gradient flows."""

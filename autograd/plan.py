@@ -20,8 +20,63 @@ from autograd.merging import merge
 from autograd.tape import Rows, Tape, is_basic, part_of, stacked_product
 
 DEFERRED_USES = 3  # a matrix that is used at least so often gets its gradient from one product
-Everything = tuple[tuple[np.ndarray, ...], tuple[np.ndarray | None, ...]]  # values, gradients
+Everything = tuple["Snapshot", "Snapshot"]  # values, gradients
 _Pair = tuple[np.ndarray, np.ndarray]
+_Place = tuple[int, int, tuple[int, ...]]  # begin, end, shape
+
+
+class Snapshot(Sequence[Any]):
+    """One array, or None, for every node, as they were at one moment; parts of `flat`, when asked for."""
+
+    def __init__(self, flat: np.ndarray, places: Sequence[_Place | None]) -> None:
+        """`places` has for every node where its part begins and ends, and its shape."""
+        self.flat = flat
+        self.flat.flags.writeable = False  # a part is no copy
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, node: Any) -> Any:
+        if isinstance(node, slice):
+            return [self[i] for i in range(*node.indices(len(self)))]
+        place = self._places[node]
+        if place is None:
+            return None
+        begin, end, shape = place
+        return self.flat[begin:end].reshape(shape)
+
+
+class _Scalars(Sequence[Any]):
+    """Places of scalars that stand one after the other; `needed` says of each whether there is one."""
+
+    def __init__(self, needed: Sequence[int]) -> None:
+        self._needed = needed
+
+    def __len__(self) -> int:
+        return len(self._needed)
+
+    def __getitem__(self, node: Any) -> Any:
+        i = node if node >= 0 else node + len(self)
+        return (i, i + 1, ()) if self._needed[i] else None
+
+
+def scalar_snapshots(values: np.ndarray, grads: np.ndarray, needs_grad: bytearray) -> Everything:
+    """Snapshots of a scalar graph, from the numbers of all nodes. They keep the arrays."""
+    needed = np.frombuffer(needs_grad, np.bool_)
+    return Snapshot(values, _Scalars(b"\1" * len(values))), Snapshot(
+        np.where(needed, grads, 0.0), _Scalars(bytes(needs_grad))
+    )
+
+
+def places_of(arrays: Sequence[np.ndarray | None]) -> list[_Place | None]:
+    """Where each of some arrays stands when they stand one after the other."""
+    places: list[_Place | None] = []
+    end = 0
+    for array in arrays:
+        begin, end = end, end + (0 if array is None else array.size)
+        places.append(None if array is None else (begin, end, array.shape))
+    return places
 
 
 class Plan:
@@ -44,6 +99,8 @@ class Plan:
             (self._forward, self._backward), now = merge([forward, backward], known)
             self.values: list[np.ndarray] = [now(v) for v in values]
             self.grads: list[np.ndarray | None] = [None if g is None else now(g) for g in grads]
+        self._present = [g for g in self.grads if g is not None]
+        self._places = places_of(self.values), places_of(self.grads)
         self.run()
 
     def load(self) -> None:
@@ -91,8 +148,9 @@ class Plan:
 
     def everything(self) -> Everything:
         """Copies of the values and of the gradients of all nodes."""
-        grads = (None if g is None else g.copy() for g in self.grads)
-        return tuple(v.copy() for v in self.values), tuple(grads)
+        values, grads = self._places
+        flat = np.concatenate(self._present, axis=None) if self._present else np.empty(0)
+        return Snapshot(np.concatenate(self.values, axis=None), values), Snapshot(flat, grads)
 
     def contribution(self, node: int, slot: int) -> np.ndarray | None:
         """What `node` sends to its input `slot`, computed on demand; None where no gradient flows."""

@@ -132,8 +132,8 @@ class Trace:
     def _keep(
         self,
         order: Order,
-        values: tuple[np.ndarray, ...],
-        grads: tuple[np.ndarray | None, ...],
+        values: Sequence[np.ndarray],
+        grads: Sequence[np.ndarray | None],
         new: Mapping[int, np.ndarray] | None = None,
         rule: str = "",
     ) -> None:
@@ -154,7 +154,7 @@ class Trace:
         graph.backward(loss)
         return cls(graph, loss)
 
-    def after(self, values: tuple[np.ndarray, ...], grads: tuple[np.ndarray | None, ...]) -> Trace:
+    def after(self, values: Sequence[np.ndarray], grads: Sequence[np.ndarray | None]) -> Trace:
         """Another run of the same graph, with what it produced: one array per node."""
         trace = Trace.__new__(Trace)
         trace._keep(self.order, values, grads)

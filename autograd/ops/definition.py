@@ -195,6 +195,8 @@ def record(definition: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Te
 
 
 def _append(definition: Op, graph: Graph, ids: tuple[int, ...], attrs: dict[str, Any]) -> Tensor:
+    if graph._adopted is not None:
+        graph._settle()
     tensors, scalars = graph._tensors, graph._scalars
     if definition.on_floats and (not tensors or not builtins.any([i in tensors for i in ids])):
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from explorer.model.state import State
 from explorer.model.text import tr
 from scenes.scene import SceneError
 
+_known_leaves: WeakKeyDictionary[Graph, tuple[tuple[int, int], dict[str, Tensor]]] = WeakKeyDictionary()
 ALTERATIONS = frozenset({"clamps", "cuts", "frozen"})
 
 
@@ -27,13 +29,18 @@ def leaf_key(graph: Graph, node: int) -> str:
 
 
 def leaves_by_key(graph: Graph) -> dict[str, Tensor]:
-    """All leaves under the keys of `leaf_key`."""
-    names = list(graph.names)
-    uses = Counter(names)
-    return {
-        name if (name := names[leaf.id]) and uses[name] == 1 else f"#{leaf.id}": leaf
-        for leaf in graph.leaves()
-    }
+    """All leaves under the keys of `leaf_key`. Not to be changed: it is kept for the next edit."""
+    as_of = len(graph), graph.renamings
+    known = _known_leaves.get(graph)
+    if known is None or known[0] != as_of:
+        names = list(graph.names)
+        uses = Counter(names)
+        found = {
+            name if (name := names[leaf.id]) and uses[name] == 1 else f"#{leaf.id}": leaf
+            for leaf in graph.leaves()
+        }
+        known = _known_leaves[graph] = as_of, found
+    return known[1]
 
 
 def nodes_by_key(graph: Graph) -> dict[str, int]:

@@ -6,7 +6,7 @@ looks like was decided by `frame_at`; here is only how it is drawn, at three lev
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import pairwise
 from math import hypot
 from weakref import WeakKeyDictionary
@@ -24,6 +24,7 @@ from PySide6.QtGui import (
     QTransform,
 )
 
+from autograd import Snapshot
 from explorer.model import text
 from explorer.model.frame import Frame
 from explorer.model.layout import Area, Edge, Layout
@@ -44,9 +45,12 @@ BESIDE = 90.0  # and the factor on a state line
 def limits(frame: Frame) -> tuple[float, float]:
     """Ends of the colour scales: what 98 % of all values, and of all gradients, stay below."""
 
-    def limit(arrays: Iterable[np.ndarray | None]) -> float:
-        parts = [a for a in arrays if a is not None]
-        flat = np.abs(np.concatenate(parts, axis=None)) if parts else np.zeros(1)
+    def limit(arrays: Sequence[np.ndarray | None]) -> float:
+        if isinstance(arrays, Snapshot):
+            flat = np.abs(arrays.flat)
+        else:
+            parts = [a for a in arrays if a is not None]
+            flat = np.abs(np.concatenate(parts, axis=None)) if parts else np.zeros(1)
         flat = flat[np.isfinite(flat) & (flat > 0)]
         return float(np.percentile(flat, 98)) if flat.size else 1.0
 

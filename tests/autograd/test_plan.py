@@ -339,3 +339,45 @@ def test_the_order_of_recording_makes_no_difference(recipe, shape, seed):
         if grad is not None and i <= loss.id:
             np.testing.assert_allclose(other.grads[new[i]], grad, rtol=1e-11, atol=1e-12)
             np.testing.assert_allclose(plan.grad(new[i]), grad, rtol=1e-11, atol=1e-12)
+
+
+def test_a_graph_takes_over_a_run_without_copying_it_and_goes_on_from_there():
+    with Graph() as graph:
+        W = tensor([[0.5, -1.0], [2.0, 0.3]], name="W")
+        x = tensor([1.0, 2.0], name="x", kind="input")
+        h = ag.tanh(W @ x)
+        E = ag.sum(h * h)
+    graph.backward(E)
+    plan = compile_plan(graph, E)
+    W.value = W.value * 2.0
+    plan.load()
+    plan.run()
+    values, grads = plan.everything()
+    graph.adopt(values, grads, [()] * len(graph))
+    taken = h.value
+    assert np.array_equal(taken, np.tanh(W.value @ x.value)) and not taken.flags.writeable
+    assert E.grad == 1.0 and np.array_equal(graph.grads[W.id], plan.grad(W.id))
+    assert list(values)[W.id].shape == (2, 2) and values[-1] == E.value and values[1:2][0] is not None
+    plan.set(W.id, np.zeros((2, 2)))
+    plan.run()
+    assert np.array_equal(h.value, taken)  # a later run changes nothing
+    W.value[0, 0] = 7.0  # a leaf is the graph's own
+    assert values[W.id][0, 0] == 1.0
+    again = ag.sum(h)  # recorded on what was taken over
+    assert again.value == taken.sum()
+    graph.forward()
+    assert np.array_equal(h.value, np.tanh(W.value @ x.value)) and E.value == np.sum(h.value**2)
+
+
+@pytest.mark.parametrize("count", [3, 400])
+def test_snapshots_of_scalar_graphs_say_what_has_no_gradient(count):
+    with Graph() as graph:
+        xs = [tensor(0.1 * k, f"x{k}", "input") for k in range(count)]
+        c = tensor(2.0, "c", "constant")
+        E = ag.add_n([c * x for x in xs])
+    plan = compile_plan(graph, E)
+    values, grads = plan.everything()
+    assert grads[c.id] is None and grads[xs[1].id] == 2.0 and grads[xs[1].id].shape == ()
+    assert values[E.id] == pytest.approx(2.0 * sum(0.1 * k for k in range(count)))
+    graph.adopt(values, grads, [()] * len(graph))
+    assert E.value == values[E.id] and graph.scalar_values()[E.id] == values[E.id]

@@ -263,7 +263,8 @@ def test_the_small_graph_does_what_the_optimizer_did(optimizer, clip):
             assert graph.named(f"{name}′") == new and new.id == len(graph) - 1
             np.testing.assert_allclose(new.value, taken.after.values[n], rtol=1e-15, atol=1e-16)
             step = graph.named("step").value
-            np.testing.assert_allclose(step, taken.updates[n].step, rtol=2e-15)
+            # where the parts of a mean cancel, exact to their size; processors multiply and add differently
+            np.testing.assert_allclose(step, taken.updates[n].step, rtol=2e-15, atol=1e-16)
             letters = {
                 "momentum_buffer": "v",
                 "exp_avg": "m",
@@ -274,7 +275,7 @@ def test_the_small_graph_does_what_the_optimizer_did(optimizer, clip):
             for key, letter in letters.items():
                 if key in taken.updates[n].state:
                     after = graph.named(f"{letter}′").value
-                    np.testing.assert_allclose(after, taken.updates[n].state[key], rtol=1e-15)
+                    np.testing.assert_allclose(after, taken.updates[n].state[key], rtol=1e-15, atol=1e-17)
 
 
 def test_an_update_step_says_the_rule_with_its_numbers():
