@@ -43,7 +43,7 @@ from explorer.view.fonts import interface_scale, load_fonts, set_interface_scale
 from explorer.view.keeping import Keeping, dropped_file
 from explorer.view.menus import Menus
 from explorer.view.on_canvas import OnCanvas
-from explorer.view.panels import PANELS, Panel, load_panels
+from explorer.view.panels import PANELS, Panel, Panels, load_panels
 from explorer.view.panels.gallery import StartPage
 from explorer.view.settings import Settings
 from explorer.view.theme import STYLE_SHEET, THEMES, Theme, palette, repolish
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from explorer.view.search import Search
     from explorer.view.tour import Tour
 
+FIRST_SEEN = ("chapters", "parameters", "timeline")  # in a new window, of the panels
 TOUR_AFTER = 500  # milliseconds: the scene is looked at first
 CURSOR_KEYS = {Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End}
 
@@ -81,7 +82,9 @@ class Window(QMainWindow):
         load_panels()
         self._dress()  # a panel's title keeps the font that it is born with
         self.desk = Desk(self._arrange)
-        self.panels: dict[str, Panel] = {id: cls(self) for id, cls in PANELS.items()}
+        self.panels = Panels({id: cls(self) for id, cls in PANELS.items()})
+        self._idle = QTimer(self, interval=0)  # makes panels that nobody has seen yet, one at a time
+        self._idle.timeout.connect(self._make_next)
         self.canvas = Canvas(self._session, self.theme)
         self.on_canvas = OnCanvas(self, self.canvas)
         self._set_motion()
@@ -108,6 +111,8 @@ class Window(QMainWindow):
         for panel in self.panels.values():
             self.desk.addDockWidget(panel.area, panel)
         self._build()
+        for id in FIRST_SEEN:
+            self.panels[id].make()
         geometry, _ = self.settings.window()
         if not geometry.isEmpty():
             self.restoreGeometry(geometry)
@@ -150,7 +155,8 @@ class Window(QMainWindow):
         self.banner.restyle(self.theme)
         self.keeping.rebuild()
         for panel in self.panels.values():
-            panel.rebuild()
+            panel.outdate()
+        self._idle.start()
         self.menus.rebuild()
         for lookup in (self._search, self._palette):
             if lookup is not None:
@@ -178,11 +184,16 @@ class Window(QMainWindow):
             app.setFont(letters)
             app.setStyleSheet(STYLE_SHEET)
 
+    def _make_next(self) -> None:
+        if not self.panels.make_next():
+            self._idle.stop()
+
     # Following the session
 
     def _changed(self, changed: frozenset[str]) -> None:
         for panel in self.panels.values():
-            panel.refresh(changed)
+            if not panel.stale:
+                panel.refresh(changed)
         self.announcer.follow(changed)
         self.comparing.follow(changed)
         if changed & {*ALTERATIONS, "scene", "recording"}:

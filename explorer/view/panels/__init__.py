@@ -20,8 +20,28 @@ if TYPE_CHECKING:
 PANELS: dict[str, type[Panel]] = {}
 
 
+class Panels(dict[str, "Panel"]):
+    """A window's panels by name; whoever asks for one gets it with its content."""
+
+    def __getitem__(self, id: str) -> Panel:
+        panel = super().__getitem__(id)
+        panel.make()
+        return panel
+
+    def make_next(self) -> bool:
+        """Make the content of one panel that has none yet; False when all have."""
+        waiting = [panel for panel in self.values() if panel.stale]
+        if waiting:
+            min(waiting, key=lambda panel: panel.visibleRegion().isEmpty()).make()
+        return len(waiting) > 1
+
+
 class Panel(QDockWidget):
-    """A dock on the session. Subclasses set `area` and `heading`, and write `build` and `refresh`."""
+    """A dock on the session. Subclasses set `area` and `heading`, and write `build` and `refresh`.
+
+    Its content is made when somebody asks for the panel by its name, or else when the window has nothing to
+    do, what is seen first; until then `refresh` is not called.
+    """
 
     id = ""
     heading = ""  # English; translated where it is shown
@@ -32,6 +52,7 @@ class Panel(QDockWidget):
         super().__init__(window.desk)
         self.setObjectName(f"panel-{self.id}")  # the window remembers its place under this name
         self.host = window
+        self.stale = True  # whether the content is still to be made, in the present language and theme
         self.setWindowTitle(tr(self.heading))
         self.setMinimumWidth(200)
         self.toggleViewAction().triggered.connect(lambda on: self.show_panel() if on else None)
@@ -49,10 +70,19 @@ class Panel(QDockWidget):
         if (old := self.widget()) is not None:
             shiboken6.delete(old)
 
-    def rebuild(self) -> None:
-        """Make the content anew, in the present language and theme."""
-        old = self.widget()
+    def outdate(self) -> None:
+        """The content will be another, as the language or the theme is."""
         self.setWindowTitle(tr(self.heading))
+        self.stale = True
+        if not self.visibleRegion().isEmpty():
+            self.make()
+
+    def make(self) -> None:
+        """Make the content unless it is there."""
+        if not self.stale:
+            return
+        self.stale = False
+        old = self.widget()
         self.setWidget(self.build())
         if old is not None:
             old.deleteLater()
@@ -64,7 +94,7 @@ class Panel(QDockWidget):
         self.visibilityChanged.connect(self._turned_up)
 
     def _turned_up(self, seen: bool) -> None:
-        if seen:
+        if seen and not self.stale:
             self.refresh(frozenset({"everything"}))
 
     def show_panel(self) -> None:

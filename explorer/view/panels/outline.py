@@ -323,6 +323,7 @@ class OutlinePanel(Panel):
 
     def _now_seen(self) -> None:
         self._visible = True
+        self.make()
         self._catch_up(frozenset({"everything"}))
 
     def _catch_up(self, changed: frozenset[str]) -> None:

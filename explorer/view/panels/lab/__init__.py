@@ -100,6 +100,8 @@ class Lab(Panel):
 
     def _turned_up(self, seen: bool) -> None:
         self._seen = seen
+        if self.stale:
+            return
         if seen:
             self._turn(self._at)
         else:
