@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QDateTime, QLibraryInfo, QLocale, Qt, QTranslator
+from PySide6.QtCore import QDateTime, QLibraryInfo, QLocale, QObject, Qt, QTranslator
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
@@ -24,7 +25,7 @@ from PySide6.QtWidgets import (
 from explorer.model import text
 from explorer.model.files import Recoverable, discard
 from explorer.model.files.limits import clean
-from explorer.model.text import tr
+from explorer.model.text import ASSETS, tr
 from explorer.model.version import VERSION
 from scenes import SCENES
 
@@ -274,10 +275,29 @@ def install_qt_translation(language: str) -> None:
         old = _translators.pop()
         app.removeTranslator(old)
         old.deleteLater()
+    # Qt names kinds of files after the locale; English is Qt's own, so there the system may speak
+    QLocale.setDefault(QLocale.system() if language == "en" else QLocale(language))
     if language != "en":
-        translator = QTranslator(app)
+        translator = _QtWords(app, language)
         if translator.load(
             f"qtbase_{language}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)
         ):
             app.installTranslator(translator)
             _translators.append(translator)
+
+
+class _QtWords(QTranslator):
+    """Qt's translation with ours of what it lacks, from `assets/qt`: contexts of Qt, English, the words."""
+
+    def __init__(self, parent: QObject, language: str) -> None:
+        super().__init__(parent)
+        self._ours: dict[str, dict[str, str]] = json.loads(
+            (ASSETS / "qt" / f"{language}.json").read_text("utf-8")
+        )
+
+    def translate(
+        self, context: str, sourceText: str, disambiguation: str | None = None, n: int = -1
+    ) -> str | None:
+        ours = self._ours.get(context, {}).get(sourceText)
+        # Qt would show the empty words that stand for a missing translation
+        return ours or super().translate(context, sourceText, disambiguation, n) or sourceText

@@ -192,6 +192,7 @@ class Order:
         if 0 in t.dense_gaps and t.in_ports:  # the latest source was first, units are counted from above
             t.layers[0].reverse()
         shared: dict[tuple[int, Any, int], int] = {}  # one trunk for all edges of one source
+        begun: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         self.up: dict[int, set[int]] = defaultdict(set)
         self.down: dict[int, set[int]] = defaultdict(set)
         for edge, (i, j) in self.ends.items():
@@ -209,10 +210,19 @@ class Order:
                 chain.append(shared[key])
             chain.append(j)
             t.chains[edge] = chain
+            if edge not in t.reversed:
+                begun[i][chain[1]].append(self._port_place(edge[0]))
             if t.rank[i] < t.rank[j]:
                 for p, q in itertools.pairwise(chain):
                     self.up[q].add(p)
                     self.down[p].add(q)
+        # how far down on a scope's side the lines begin that leave it as a bundle: less than a place
+        self.begins = {
+            i: 1e-3 * sum(places) / len(places)
+            for targets in begun.values()
+            if max(targets) >= n
+            for i, places in targets.items()
+        }
         self.spine_members = t.on_spine = self._spine_members()
 
     def _join_lines(self) -> None:
@@ -339,6 +349,8 @@ class Order:
         for k, i in enumerate(layer):
             near = neighbours[i]
             middle = sum(self.position[j] for j in near) / len(near) if near else self.position[i]
+            if neighbours is self.up:
+                middle += self.begins.get(i, 0.0)
             keys[i] = (i not in self.spine_members, middle, k)
         layer.sort(key=keys.__getitem__)
         for k, i in enumerate(layer):
