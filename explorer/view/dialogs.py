@@ -295,9 +295,7 @@ class _QtWords(QTranslator):
             (ASSETS / "qt" / f"{language}.json").read_text("utf-8")
         )
 
-    def translate(
-        self, context: str, sourceText: str, disambiguation: str | None = None, n: int = -1
-    ) -> str | None:
+    def translate(self, context: str, sourceText: str, disambiguation: str | None = None, n: int = -1) -> str:
         ours = self._ours.get(context, {}).get(sourceText)
         # Qt would show the empty words that stand for a missing translation
         return ours or super().translate(context, sourceText, disambiguation, n) or sourceText

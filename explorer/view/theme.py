@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import (
+    QApplication,
     QDockWidget,
     QListWidget,
     QMainWindow,
@@ -17,7 +18,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from explorer.model.files.limits import uncollected
 from explorer.model.text import tr
+from explorer.view.fonts import ui_font
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,25 @@ def palette(theme: Theme) -> QPalette:
     return p
 
 
-def repolish(widgets: Iterable[QWidget]) -> None:
+@uncollected()  # Qt goes through a list of all widgets, of which none may be let go of meanwhile
+def dress(app: QApplication, theme: Theme) -> None:
+    """Give the application a theme's colours and letters of the present size, unless it wears them."""
+    letters, name = ui_font(13), theme.name
+    if app.property("wears") == name and app.font() == letters:
+        return
+    dressed = app.styleSheet() == STYLE_SHEET
+    if not dressed:
+        app.setStyle("Fusion")
+    app.setPalette(palette(theme))
+    app.setProperty("wears", name)
+    if dressed and app.font() == letters:
+        _repolish(app.allWidgets())
+    else:
+        app.setFont(letters)
+        app.setStyleSheet(STYLE_SHEET)
+
+
+def _repolish(widgets: Iterable[QWidget]) -> None:
     """Have what the style sheet speaks of take its colours from a new palette, which a new sheet would do in
     ten times the time: it dresses every widget."""
     for widget in widgets:

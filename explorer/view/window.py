@@ -39,14 +39,14 @@ from explorer.view.altered import Badge
 from explorer.view.banner import Banner
 from explorer.view.canvas import Canvas
 from explorer.view.compare import Comparing
-from explorer.view.fonts import interface_scale, load_fonts, set_interface_scale, ui_font
+from explorer.view.fonts import interface_scale, load_fonts, set_interface_scale
 from explorer.view.keeping import Keeping, dropped_file
 from explorer.view.menus import Menus
 from explorer.view.on_canvas import OnCanvas
 from explorer.view.panels import PANELS, Panel, Panels, load_panels
 from explorer.view.panels.gallery import StartPage
 from explorer.view.settings import Settings
-from explorer.view.theme import STYLE_SHEET, THEMES, Theme, palette, repolish
+from explorer.view.theme import THEMES, Theme, dress
 from scenes.scene import SceneError
 
 if TYPE_CHECKING:
@@ -174,15 +174,7 @@ class Window(QMainWindow):
         app = QApplication.instance()
         assert isinstance(app, QApplication)
         set_interface_scale(self.settings.text_size / 100 * self.theme.lettering)
-        dressed, letters = app.styleSheet() == STYLE_SHEET, ui_font(13)
-        if not dressed:
-            app.setStyle("Fusion")
-        app.setPalette(palette(self.theme))
-        if dressed and app.font() == letters:
-            repolish(app.allWidgets())
-        else:
-            app.setFont(letters)
-            app.setStyleSheet(STYLE_SHEET)
+        dress(app, self.theme)
 
     def _make_next(self) -> None:
         if not self.panels.make_next():
