@@ -42,7 +42,9 @@ def measure(suites: Sequence[str], quick: bool) -> int:
     for suite in suites:
         start = time.monotonic()
         try:
-            for row in importlib.import_module(f"tests.benchmarks.{suite}").run(quick):
+            module = importlib.import_module(f"tests.benchmarks.{suite}")
+            _quieten_qt()
+            for row in module.run(quick):
                 rows.append(row)
                 print(_words(row), flush=True)
         except Exception:  # one suite that breaks must not hide what the others measured
@@ -59,6 +61,19 @@ def measure(suites: Sequence[str], quick: bool) -> int:
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _quieten_qt() -> None:
+    """Keep what Qt says of every window without a display from between the rows, and nothing else."""
+    if "PySide6.QtCore" not in sys.modules:  # a suite without a screen is measured without Qt
+        return
+    from PySide6.QtCore import QMessageLogContext, QtMsgType, qFormatLogMessage, qInstallMessageHandler
+
+    def say(kind: QtMsgType, context: QMessageLogContext, words: str | None) -> None:
+        if words != "This plugin does not support propagateSizeHints()":
+            print(qFormatLogMessage(kind, context, words or ""), file=sys.stderr, flush=True)
+
+    qInstallMessageHandler(say)
 
 
 def _number(x: float | None, unit: str = "") -> str:
