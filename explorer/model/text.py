@@ -160,12 +160,15 @@ def scope_title(path: str) -> str:
         "validation": tr("validation"),
         "clip": tr("clip"),
         "update": tr("update"),
-        "forget": tr("forget gate"),
-        "candidate": tr("candidate"),
-        "reset": tr("reset gate"),
-        "relevance": tr("relevance gate"),
     }
-    if "t=" in outer:  # inside a cell these are its gates
+    if "t=" in outer or not outer:  # inside a cell these are its gates
+        usual |= {
+            "forget": tr("forget gate"),
+            "candidate": tr("candidate"),
+            "reset": tr("reset gate"),
+            "relevance": tr("relevance gate"),
+        }
+    if "t=" in outer:
         usual |= {
             "input": tr("input gate"),
             "output": tr("output gate"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from PySide6.QtCore import QObject
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import (
     QApplication,
@@ -185,30 +186,36 @@ def palette(theme: Theme) -> QPalette:
 @uncollected()  # Qt goes through a list of all widgets, of which none may be let go of meanwhile
 def dress(app: QApplication, theme: Theme) -> None:
     """Give the application a theme's colours and letters of the present size, unless it wears them."""
-    letters, name = ui_font(13), theme.name
-    if app.property("wears") == name and app.font() == letters:
+    before, letters = app.font(), ui_font(13)
+    if app.property("wears") == theme.name and before == letters:
         return
+    app.setProperty("wears", theme.name)
     dressed = app.styleSheet() == STYLE_SHEET
     if not dressed:
         app.setStyle("Fusion")
     app.setPalette(palette(theme))
-    app.setProperty("wears", name)
-    if dressed and app.font() == letters:
-        _repolish(app.allWidgets())
-    else:
-        app.setFont(letters)
+    app.setFont(letters)
+    if not dressed:
         app.setStyleSheet(STYLE_SHEET)
-
-
-def _repolish(widgets: Iterable[QWidget]) -> None:
-    """Have what the style sheet speaks of take its colours from a new palette, which a new sheet would do in
-    ten times the time: it dresses every widget."""
-    for widget in widgets:
-        if isinstance(widget, DRESSED):
+        return
+    # a new sheet would do all this as well, but dresses every widget, in many times the time
+    for widget in _lasting(app.topLevelWidgets()):
+        if widget.font() == before:
+            widget.setFont(letters)
+        if isinstance(widget, DRESSED):  # has its colours from the sheet, which has them from the palette
             style = widget.style()
             style.unpolish(widget)
             style.polish(widget)
             widget.update()
+
+
+def _lasting(widgets: Iterable[QObject]) -> Iterator[QWidget]:
+    """Widgets and all that is in them, but for the content of docks, which is made anew."""
+    for widget in widgets:
+        if isinstance(widget, QWidget):
+            yield widget
+            content = widget.widget() if isinstance(widget, QDockWidget) else None
+            yield from _lasting(child for child in widget.children() if child is not content)
 
 
 DRESSED = (QMainWindow, QDockWidget, QMenuBar, QTabBar, QToolBar, QStatusBar, QListWidget)

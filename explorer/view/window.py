@@ -370,8 +370,6 @@ class Window(QMainWindow):
         self._set_motion()
         self.theme = self._chosen_theme()
         before = interface_scale()
-        for panel in self.panels.values():
-            panel.clear()
         self._dress()
         self._build()
         if interface_scale() != before and self.desk.arranged:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import shiboken6
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDockWidget, QWidget
 
@@ -64,11 +63,6 @@ class Panel(QDockWidget):
     @property
     def theme(self) -> Theme:
         return self.host.theme
-
-    def clear(self) -> None:
-        """Let go of the content at once: what is made anew need not be dressed once more before."""
-        if (old := self.widget()) is not None:
-            shiboken6.delete(old)
 
     def outdate(self) -> None:
         """The content will be another, as the language or the theme is."""

@@ -37,11 +37,6 @@ class Lab(Panel):
         self._missed: dict[str, frozenset[str]] = {}  # by each view while it was not seen
         self.hide_at_first()
 
-    def clear(self) -> None:
-        self.release()
-        self.views = {}
-        super().clear()
-
     def build(self) -> QWidget:
         self.release()
         self.views = {}
