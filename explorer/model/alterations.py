@@ -18,7 +18,7 @@ from explorer.model.state import State
 from explorer.model.text import tr
 from scenes.scene import SceneError
 
-_known_leaves: WeakKeyDictionary[Graph, tuple[tuple[int, int], dict[str, Tensor]]] = WeakKeyDictionary()
+_known_leaves: WeakKeyDictionary[Graph, tuple[tuple[int, int], dict[str, int]]] = WeakKeyDictionary()
 ALTERATIONS = frozenset({"clamps", "cuts", "frozen"})
 
 
@@ -29,18 +29,18 @@ def leaf_key(graph: Graph, node: int) -> str:
 
 
 def leaves_by_key(graph: Graph) -> dict[str, Tensor]:
-    """All leaves under the keys of `leaf_key`. Not to be changed: it is kept for the next edit."""
+    """All leaves under the keys of `leaf_key`."""
     as_of = len(graph), graph.renamings
     known = _known_leaves.get(graph)
     if known is None or known[0] != as_of:
         names = list(graph.names)
         uses = Counter(names)
         found = {
-            name if (name := names[leaf.id]) and uses[name] == 1 else f"#{leaf.id}": leaf
+            name if (name := names[leaf.id]) and uses[name] == 1 else f"#{leaf.id}": leaf.id
             for leaf in graph.leaves()
         }
-        known = _known_leaves[graph] = as_of, found
-    return known[1]
+        known = _known_leaves[graph] = as_of, found  # numbers: a Tensor would hold the graph
+    return {key: graph.nodes[i] for key, i in known[1].items()}
 
 
 def nodes_by_key(graph: Graph) -> dict[str, int]:

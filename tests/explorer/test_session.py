@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -656,3 +658,13 @@ def test_drawing_shared_parameters_once_is_undone_like_a_fold(session: Session) 
     session.undo()
     session.undo()
     assert sum(b.kind == "alias" for b in session.layout.boxes) == aliases
+
+
+def test_a_graph_that_is_shown_no_more_is_let_go_of():
+    s = open_session("bptt")
+    s.edit(s.trace.graph.named("W").id, s.trace.graph.named("W").value * 2.0)
+    shown = weakref.ref(s.trace.graph)
+    s.open_scene("mlp")
+    s.open_scene("cec")
+    gc.collect()
+    assert shown() is None
