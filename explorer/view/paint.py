@@ -39,18 +39,24 @@ from explorer.view.products import paint_products
 from explorer.view.theme import Theme
 
 OUT = 16.0  # how far a line, a shadow or an arrow reaches beyond its rectangle, in scene units
+MOST_ASKED = 16_384  # numbers of which the colour scales are found
 BESIDE = 90.0  # and the factor on a state line
 
 
 def limits(frame: Frame) -> tuple[float, float]:
-    """Ends of the colour scales: what 98 % of all values, and of all gradients, stay below."""
+    """Ends of the colour scales: what 98 % of all values, and of all gradients, stay below.
+
+    Of very many numbers only one in so many is asked: an edit does not wait for all of them.
+    """
 
     def limit(arrays: Sequence[np.ndarray | None]) -> float:
         if isinstance(arrays, Snapshot):
-            flat = np.abs(arrays.flat)
+            flat = arrays.flat
         else:
             parts = [a for a in arrays if a is not None]
-            flat = np.abs(np.concatenate(parts, axis=None)) if parts else np.zeros(1)
+            flat = np.concatenate(parts, axis=None) if parts else np.zeros(1)
+        every = flat.size // MOST_ASKED | 1  # odd: rows of matrices are often of even length
+        flat = np.abs(flat[::every] if every > 1 else flat)
         flat = flat[np.isfinite(flat) & (flat > 0)]
         return float(np.percentile(flat, 98)) if flat.size else 1.0
 
