@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt, QTimer
 from PySide6.QtGui import (
     QColor,
     QKeyEvent,
@@ -107,6 +107,7 @@ class Tour(QFrame):
         column.addLayout(row)
         self._side = ""
         window.installEventFilter(self)
+        window.canvas.installEventFilter(self)  # it makes room when a panel comes or grows
         leave = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)  # wherever the keyboard is
         leave.activated.connect(self.leave)
         leave.activatedAmbiguously.connect(self.leave)
@@ -127,6 +128,7 @@ class Tour(QFrame):
         self.next.setText(tr("Next") if self.at + 1 < len(self.hints) else tr("Done"))
         self.setAccessibleDescription(f"{hint.title}. {hint.words}")
         self.host.announce(f"{hint.title}. {hint.words}")
+        self._target = hint.target()
         self._place()
         self.setFocus()
 
@@ -134,6 +136,7 @@ class Tour(QFrame):
         """Not to be shown again by itself."""
         self.host.settings.tour_seen = True
         self.host.removeEventFilter(self)
+        self.host.canvas.removeEventFilter(self)
         self.frame.hide()
         self.frame.deleteLater()
         self.hide()
@@ -144,7 +147,7 @@ class Tour(QFrame):
 
     def _place(self) -> None:
         """Beside its target, where there is room; the tip points there."""
-        target = self.hints[self.at].target()
+        target = self._target
         there = QRect(target.mapTo(self.host, QPoint(0, 0)), target.size())
         self.frame.mark(there)
         width = min(380, self.host.width() - 40)
@@ -209,7 +212,7 @@ class Tour(QFrame):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Resize:
-            self._place()
+            QTimer.singleShot(0, self, self._place)  # when everything is where it will be
         return False
 
 

@@ -81,6 +81,14 @@ def test_the_window_stays_usable(lstm, tour):
     assert shown(lstm)
 
 
+def test_its_frame_stays_around_what_it_speaks_of(lstm, tour, qtbot):
+    before = lstm.canvas.width()
+    lstm.show_panel("lab")
+    qtbot.waitUntil(lambda: lstm.canvas.width() < before)
+    qtbot.waitUntil(lambda: tour.frame.size() == lstm.canvas.size())
+    assert tour.frame.pos() == lstm.canvas.mapTo(lstm, QPoint(0, 0))
+
+
 def test_it_goes_on_in_another_language_and_ends_with_the_scene(lstm, tour):
     QTest.keyClick(tour, Qt.Key.Key_Right)
     lstm.set_language("ja")
