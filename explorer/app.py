@@ -69,7 +69,6 @@ def run(target: str | None = None, language: str | None = None, theme: str | Non
 
 
 def _collect_from_now_on() -> None:
-    """What the start has made lasts as long as the window: the collector need never go through it, and stops
-    the picture for a tenth of the time."""
+    """What the start has made lasts as long as the window: the collector need never go through it."""
     gc.freeze()
     gc.enable()

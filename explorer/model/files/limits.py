@@ -202,8 +202,8 @@ def too_large(most: int) -> str:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """While a file is read or written: thousands of small objects that all stay and hold no cycles, which the
-    collector would go through again and again. It takes a quarter of the time, and finds nothing."""
+    """Without the collector: where thousands of small objects are made that all stay, as when a file is read
+    or written, it finds nothing, and where nothing may be let go of, it would."""
     was_on = gc.isenabled()
     gc.disable()
     try:
